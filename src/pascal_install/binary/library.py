@@ -1,0 +1,128 @@
+"""One library, object or archive: the device code in it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pascal_install.binary import ar, elf, pe
+from pascal_install.binary.fatbin import EMPTY, HEADER_START, FatbinSection, Tally, merge, read_fatbin, read_section
+from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
+from pascal_install.binary.source import DamagedError, Source, UnsupportedError, WindowSource
+
+#: Enough of a file's start to tell what it is.
+HEAD_SIZE = 64
+
+_SCAN_CHUNK = 1 << 20
+
+
+class Library(NamedTuple):
+    """The device code of one file."""
+
+    format: str
+    """`elf`, `pe` or `ar`."""
+    machine: str
+    """`x86_64` or `aarch64`."""
+    nv_fatbin: FatbinSection
+    """Executable fatbins: what the CUDA runtime loads."""
+    nv_relfatbin: FatbinSection
+    """Relocatable fatbins, the input of the device linker."""
+    data: FatbinSection | None = None
+    """Fatbins kept as plain data, which neither the runtime nor cuobjdump sees; None when they were not looked for."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether there is device code in the sections."""
+        return bool(self.nv_fatbin.groups or self.nv_relfatbin.groups)
+
+
+def read_library(source: Source, *, deep: bool = False) -> Library:
+    """Read the device code of one file.
+
+    Raises UnsupportedError with the reason when it is no 64-bit library, object or archive, DamagedError when it breaks
+    its format.
+    """
+    kind = recognise(source.read_at(0, HEAD_SIZE))
+    if kind == "ar":
+        return _read_archive(source, deep=deep)
+    if kind == "elf":
+        header = elf.read_header(source)
+        return _read_sections(source, kind, header.machine, elf.read_sections(source, header), deep=deep)
+    machine, sections = pe.read_image(source)
+    return _read_sections(source, kind, machine, sections, deep=deep)
+
+
+def recognise(head: bytes) -> str:
+    """Tell `elf`, `pe` or `ar` from a file's first bytes. Raises UnsupportedError for everything else."""
+    if head.startswith(elf.MAGIC):
+        return "elf"
+    if head.startswith(pe.MAGIC):
+        return "pe"
+    if head.startswith((ar.MAGIC, ar.THIN_MAGIC)):
+        return "ar"
+    if not head:
+        raise UnsupportedError("an empty file")
+    raise UnsupportedError("neither an ELF file, nor a PE file, nor an archive")
+
+
+def _read_sections(source: Source, kind: str, machine: str, sections: tuple[Section, ...], *, deep: bool) -> Library:
+    found = {FATBIN_SECTIONS: EMPTY, RELFATBIN_SECTIONS: EMPTY}
+    places = []
+    # In the order of the file, because a stream cannot go back.
+    for section in sorted(sections, key=lambda section: section.offset):
+        for names, so_far in found.items():
+            if section.name in names:
+                found[names] = merge((so_far, read_section(source, section.offset, section.size)))
+                places.append(section)
+    library = Library(kind, machine, found[FATBIN_SECTIONS], found[RELFATBIN_SECTIONS])
+    check_wrappers(sections, library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins)
+    return library._replace(data=_scan(source, places)) if deep else library
+
+
+def _read_archive(source: Source, *, deep: bool) -> Library:
+    libraries = []
+    for member in ar.members(source):
+        window = WindowSource(source, member.offset, member.size)
+        head = window.read_at(0, HEAD_SIZE)
+        try:
+            if head.startswith(elf.MAGIC):
+                libraries.append(read_library(window, deep=deep))
+            elif int.from_bytes(head[:2], "little") in pe.MACHINES:
+                libraries.append(_read_sections(window, "ar", *pe.read_object(window), deep=deep))
+        except UnsupportedError:
+            continue
+        except DamagedError as error:
+            raise DamagedError(member.offset + error.offset, error.cause) from error
+    if not libraries:
+        raise UnsupportedError("an archive without 64-bit objects")
+    return Library(
+        "ar",
+        libraries[0].machine,
+        merge(library.nv_fatbin for library in libraries),
+        merge(library.nv_relfatbin for library in libraries),
+        merge(library.data for library in libraries if library.data) if deep else None,
+    )
+
+
+def _scan(source: Source, places: list[Section]) -> FatbinSection:
+    """Find fatbins outside their sections. What looks like one and does not hold together is no fatbin."""
+    tally = Tally()
+    offset, size = 0, source.size_bytes
+    while offset < size:
+        chunk = source.read_at(offset, _SCAN_CHUNK + len(HEADER_START) - 1)
+        hit = chunk.find(HEADER_START)
+        if hit < 0:
+            offset += _SCAN_CHUNK
+            continue
+        at = offset + hit
+        inside = next((place for place in places if place.offset <= at < place.offset + place.size), None)
+        if inside:
+            offset = inside.offset + inside.size
+            continue
+        try:
+            fatbin = read_fatbin(source, at, size, tally.codes_left)
+        except DamagedError:
+            offset = at + 8
+            continue
+        tally.add(fatbin)
+        offset = fatbin.end
+    return tally.section()

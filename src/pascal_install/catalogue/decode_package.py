@@ -1,0 +1,223 @@
+"""packages/NAME.toml to a Package, with checks of sense: rows that contradict themselves never reach a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from packaging.tags import Tag, parse_tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from pascal_install.catalogue.fields import Fields, Sources
+from pascal_install.catalogue.ranking import newest_first
+from pascal_install.model.build import CONFIDENCE, EXISTENCE, Package, Release, Wheel
+from pascal_install.model.cuda import CodeTarget, variant_cuda
+
+ROLES = ("torch", "torch-extension", "cuda")
+SYSTEMS = ("linux", "windows")
+MACHINES = ("x86_64", "aarch64")
+_HEX = frozenset("0123456789abcdef")
+_PLACES = ("{name}", "{version}", "{variant}", "{tag}", "{filename}", "{quoted}")
+_SCHEMES = ("https://", "http://", "file://")
+
+
+class Index(NamedTuple):
+    """One publisher, with the templates of its addresses."""
+
+    page: str = ""
+    file: str = ""
+    mirrors: tuple[str, ...] = ()
+
+
+class Context(NamedTuple):
+    """What every release of a file is read with."""
+
+    name: str
+    role: str
+    indexes: dict[str, Index]
+    variants: Collection[str] | None
+    sources: Sources
+
+
+def decode_package(file: Fields, stem: str, variants: Collection[str] | None) -> Package:
+    """Read one package.
+
+    `stem` is the file's name, which must be the package's; `variants` are the known ones, None where that is not known.
+    """
+    name = file.text("name")
+    if name != stem:
+        file.reject("name", f"the name of the file, {stem!r}")
+    context = Context(
+        name=name,
+        role=file.choice("role", ROLES),
+        indexes={row.text("id"): _index(row) for row in file.tables("index")},
+        variants=variants,
+        sources=Sources(file.mapping("sources")),
+    )
+    releases: dict[tuple[str, ...], Release] = {}
+    for row in file.tables("release"):
+        release = _release(row, context)
+        if release.identity in releases:
+            row.reject("version", "each build (version, variant, os, machine, index) once", " ".join(release.identity))
+        releases[release.identity] = release
+    return Package(
+        name=name,
+        role=context.role,
+        import_name=file.text("import_name"),
+        releases=newest_first(releases.values()),
+        never_from_pypi=file.text("never_from_pypi", ""),
+    )
+
+
+def _index(row: Fields) -> Index:
+    mirrors = tuple(_template(row, "mirrors", template) for template in row.texts("mirrors"))
+    index = Index(_template(row, "page", row.text("page", "")), _template(row, "file", row.text("file", "")), mirrors)
+    row.close()
+    return index
+
+
+def _template(row: Fields, key: str, template: str) -> str:
+    if template and not template.startswith(_SCHEMES):
+        row.reject(key, "an address", template)
+    left = _fill(template, "", "", "", "", "")
+    if "{" in left or "}" in left:
+        row.reject(key, f"an address with {', '.join(_PLACES)} and no other braces", template)
+    return template
+
+
+def _fill(template: str, name: str, version: str, variant: str, tag: str, filename: str) -> str:
+    values = (name, version, variant, tag, filename, filename.replace("+", "%2B"))
+    for place, value in zip(_PLACES, values, strict=True):
+        template = template.replace(place, value)
+    return template
+
+
+def _release(row: Fields, context: Context) -> Release:
+    publisher = row.choice("index", tuple(context.indexes) or ("",))
+    index = context.indexes.get(publisher, Index())
+    version = row.text("version")
+    variant = row.text("variant") if context.variants is None else row.choice("variant", context.variants)
+    _check_version(row, version, variant)
+    release = Release(
+        name=context.name,
+        version=version,
+        variant=variant,
+        os=row.choice("os", SYSTEMS),
+        machine=row.choice("machine", MACHINES),
+        publisher=publisher,
+        index_url=index.page and _fill(index.page, context.name, version, variant, "", ""),
+        architectures=_architectures(row),
+        confidence=row.choice("confidence", CONFIDENCE),
+        source=context.sources.expand(row),
+        wheels=(),
+        torch=row.text("torch", None if context.role == "torch-extension" else ""),
+        torch_variants=row.texts("torch_variants"),
+        cxx11_abi=row.boolean("cxx11_abi"),
+        cudnn=row.text("cudnn", ""),
+        note=row.text("note", ""),
+        torch_also=row.texts("torch_also"),
+    )
+    _check_torch(row, release)
+    if release.confidence == "disputed" and not release.note:
+        row.reject("note", "both sides of the dispute")
+    tag, wheels = row.text("tag", ""), {}
+    for wheel_row in row.tables("wheels"):
+        wheel = _wheel(wheel_row, release, index, tag, context.sources)
+        if wheel.filename in wheels:
+            wheel_row.reject("tag", "each file once", wheel.filename)
+        wheels[wheel.filename] = wheel
+    row.close()
+    return release._replace(wheels=tuple(wheels.values()))
+
+
+def _check_version(row: Fields, version: str, variant: str) -> None:
+    try:
+        local = Version(version).local or ""
+    except InvalidVersion:
+        row.reject("version", "a version like 2.6.0+cu124")
+        return
+    label = local.split(".")[0]
+    if variant and label.startswith("cu") and label[2:].isdigit() and label != variant:
+        row.reject("variant", f"the variant of the version, {label!r}")
+
+
+def _check_torch(row: Fields, release: Release) -> None:
+    for key, versions in (("torch", (release.torch,)), ("torch_also", release.torch_also)):
+        for version in versions:
+            if version and ("+" in version or not _is_version(version)):
+                row.reject(key, "a torch version without local part, like 2.6.0", version)
+    for label in release.torch_variants:
+        try:
+            variant_cuda(label)
+        except ValueError:
+            row.reject("torch_variants", "CUDA variants like cu124", label)
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _architectures(row: Fields) -> tuple[CodeTarget, ...]:
+    found = []
+    for text in row.texts("architectures", required=True):
+        try:
+            found.append(CodeTarget.parse(text))
+        except ValueError:
+            row.reject("architectures", "code targets like sm_60, sm_90a or compute_90", text)
+    return tuple(found)
+
+
+def _wheel(row: Fields, release: Release, index: Index, release_tag: str, sources: Sources) -> Wheel:
+    tag = row.text("tag")
+    filename = row.text("filename", f"{release.name.replace('-', '_')}-{release.version}-{tag}.whl")
+    _check_file(row, release, tag, filename)
+
+    def address(template: str) -> str:
+        return _fill(template, release.name, release.version, release.variant, release_tag, filename)
+
+    url = row.text("url", "")
+    if url and not url.startswith(_SCHEMES):
+        row.reject("url", "an address")
+    sha256 = row.text("sha256", "")
+    if sha256 and not (len(sha256) == 64 and set(sha256) <= _HEX):
+        row.reject("sha256", "64 lower-case hex digits")
+    wheel = Wheel(
+        tag=tag,
+        filename=filename,
+        url=url or (index.file and address(index.file)),
+        sha256=sha256,
+        size_bytes=row.integer("size"),
+        existence=row.choice("existence", EXISTENCE, "proven"),
+        source=sources.expand(row, release.source),
+        mirrors=() if url else tuple(address(template) for template in index.mirrors),
+    )
+    row.close()
+    return wheel
+
+
+def _check_file(row: Fields, release: Release, tag: str, filename: str) -> None:
+    tags: frozenset[Tag] = frozenset()
+    if tag.count("-") == 2 and all(tag.split("-")):
+        tags = parse_tag(tag)
+    if not tags:
+        row.reject("tag", "a wheel tag like cp312-cp312-linux_x86_64")
+        return
+    platforms = ("any", "win") if release.os == "windows" else ("any", "linux", "manylinux", "musllinux")
+    machine = "amd64" if release.os == "windows" and release.machine == "x86_64" else release.machine
+    for one in tags if release.os and release.machine else ():
+        if not one.platform.startswith(platforms) or not one.platform.endswith(("any", machine)):
+            row.reject("tag", f"a tag for {release.os} on {release.machine}")
+            return
+    try:
+        name, version, _, file_tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        row.reject("filename", "the name of a wheel", filename)
+        return
+    same_version = not _is_version(release.version) or version == Version(release.version)
+    if name != release.name or not same_version or file_tags != tags:
+        row.reject("filename", f"a wheel of {release.name} {release.version} with the tag {tag}", filename)

@@ -1,0 +1,139 @@
+"""cuda.toml, gpus.toml and advice.toml to values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pascal_install.catalogue.fields import Fields, Sources
+from pascal_install.model.build import Advice, Generation, VariantFacts
+from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion, variant_cuda
+
+_NO_CUDA = CudaVersion(0, 0)
+_NO_DRIVER = DriverVersion((0,), "0")
+_CAPABILITY = "a compute capability like 6.1"
+_DRIVER = "a driver version like 525.60.13"
+
+
+class KnownGpu(NamedTuple):
+    """One card. Without a name it serves the look-up by PCI id only; without an id, the look-up by name."""
+
+    name: str
+    capability: ComputeCapability
+    pci: str
+    """The PCI device id, four lower-case hex digits, or empty."""
+
+
+Branches = tuple[tuple[int, CudaVersion], ...]
+
+
+def decode_cuda(file: Fields | None) -> tuple[tuple[VariantFacts, ...], Branches, tuple[Generation, ...]]:
+    """Read CUDA variants, branches of the driver (oldest first) and GPU generations."""
+    if file is None:
+        return (), (), ()
+    sources = Sources(file.mapping("sources"))
+    variants = tuple(_variant(row, sources) for row in file.tables("variant"))
+    branches = tuple(sorted(_branch(row, sources) for row in file.tables("driver_branch")))
+    generations = tuple(_generation(row, sources) for row in file.tables("generation"))
+    return variants, branches, generations
+
+
+def _variant(row: Fields, sources: Sources) -> VariantFacts:
+    label = row.text("label")
+    facts = VariantFacts(
+        label=label,
+        cuda=row.parsed("label", cuda_of, "a CUDA variant like cu124", _NO_CUDA),
+        min_driver_linux=row.parsed("min_driver_linux", DriverVersion.parse, _DRIVER, _NO_DRIVER),
+        min_driver_windows=row.parsed("min_driver_windows", DriverVersion.parse, _DRIVER, _NO_DRIVER),
+        source=sources.expand(row),
+    )
+    row.close()
+    return facts
+
+
+def cuda_of(label: str) -> CudaVersion:
+    """Give the CUDA version of a variant that has one. Raises ValueError for `cpu` and for what is no variant."""
+    cuda = variant_cuda(label)
+    if cuda is None:
+        raise ValueError(f"no CUDA variant: {label!r}")
+    return cuda
+
+
+def _branch(row: Fields, sources: Sources) -> tuple[int, CudaVersion]:
+    branch = row.integer("branch", required=True) or 0
+    cuda = row.parsed("cuda", CudaVersion.parse, "a CUDA version like 12.4", _NO_CUDA)
+    sources.expand(row)
+    row.close()
+    return branch, cuda
+
+
+def _generation(row: Fields, sources: Sources) -> Generation:
+    found = Generation(
+        name=row.text("name"),
+        capabilities=capabilities(row),
+        last_driver_branch=row.integer("last_driver_branch") or 0,
+        last_cuda=row.text("last_cuda", ""),
+        last_cudnn=row.text("last_cudnn", ""),
+        source=sources.expand(row),
+    )
+    row.close()
+    return found
+
+
+def capabilities(row: Fields) -> tuple[str, ...]:
+    """Read a list of compute capabilities, as text."""
+    found = row.texts("capabilities")
+    for text in found:
+        try:
+            good = str(ComputeCapability.parse(text)) == text
+        except ValueError:
+            good = False
+        if not good:
+            row.reject("capabilities", f"{_CAPABILITY} each", text)
+    return found
+
+
+def decode_gpus(file: Fields | None) -> tuple[KnownGpu, ...]:
+    """Read the cards, in the order of the file."""
+    if file is None:
+        return ()
+    sources = Sources(file.mapping("sources"))
+    seen: set[KnownGpu] = set()
+    for row in file.tables("gpus"):
+        row.text("chip", "")
+        sources.expand(row)
+        gpu = KnownGpu(
+            name=row.text("name", ""),
+            capability=row.parsed("capability", ComputeCapability.parse, _CAPABILITY, ComputeCapability(0, 0)),
+            pci=row.text("pci", ""),
+        )
+        if gpu.pci and not (len(gpu.pci) == 4 and set(gpu.pci) <= set("0123456789abcdef")):
+            row.reject("pci", "four lower-case hex digits")
+        if not (gpu.name or gpu.pci):
+            row.reject("name", "a name or a PCI id")
+        if gpu in seen:
+            row.reject("name", "each card once")
+        seen.add(gpu)
+        row.close()
+    return tuple(sorted(seen))
+
+
+def decode_advice(file: Fields | None) -> tuple[Advice, ...]:
+    """Read the advice, in the order of the file: it is shown in that order."""
+    if file is None:
+        return ()
+    sources = Sources(file.mapping("sources"))
+    found: list[Advice] = []
+    for row in file.tables("advice"):
+        one = Advice(
+            id=row.text("id"),
+            text=row.text("text"),
+            source=sources.expand(row),
+            capabilities=capabilities(row),
+            packages=row.texts("packages"),
+            when=row.choice("when", ("plan", "no-plan"), "plan"),
+        )
+        if any(other.id == one.id for other in found):
+            row.reject("id", "each id once")
+        found.append(one)
+        row.close()
+    return tuple(found)

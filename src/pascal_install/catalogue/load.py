@@ -1,0 +1,217 @@
+"""What one resolution needs of the catalogue, in a few milliseconds: this module and `store` import next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from pascal_install.catalogue.store import Store, compiled, packaged_or_compiled
+from pascal_install.model.build import (
+    EXISTENCE,
+    Advice,
+    Catalogue,
+    CudaTables,
+    Generation,
+    Package,
+    Release,
+    VariantFacts,
+    Wheel,
+)
+from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion, DriverVersion, variant_cuda
+
+
+def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cache_dir: str) -> Catalogue:
+    """Read these packages, by normalised name, for one platform. Names not found are in `Catalogue.unknown`.
+
+    `overlay` is a folder of the same kind as resolver_data: its rows replace ours where they describe the same build,
+    and come beside them otherwise. Raises DataError for bad files, with all problems.
+    """
+    ours, *laid_over = (_read(store, names, f"{os}_{machine}") for store in _stores(overlay, cache_dir))
+    for above in laid_over:
+        from pascal_install.catalogue.merge import merge
+
+        ours = merge(ours, above)
+    return ours._replace(unknown=tuple(name for name in names if name not in ours.packages))
+
+
+def package_names(*, overlay: str = "", cache_dir: str) -> tuple[str, ...]:
+    """Name every package of the catalogue."""
+    metas = [store.read("meta.json") for store in _stores(overlay, cache_dir)]
+    return tuple(sorted({name for meta in metas for name in meta["packages"]}))
+
+
+def _stores(overlay: str, cache_dir: str) -> list[Store]:
+    """Open our catalogue and, where there is one, what lies over it."""
+    ours = packaged_or_compiled(cache_dir)
+    if not overlay:
+        return [ours]
+    from pascal_install.catalogue.locate import data_dir
+
+    labels = tuple(label for label, *_ in ours.read("tables.json")["variants"])
+    return [ours, compiled(data_dir(overlay), cache_dir, labels)]
+
+
+def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
+    meta = store.read("meta.json")
+    packages = {}
+    for name in names:
+        facts = meta["packages"].get(name)
+        if facts is not None:
+            shard = store.read(f"{name}.{platform}.json") if platform in facts["platforms"] else None
+            packages[name] = Package(
+                name=name,
+                role=facts["role"],
+                import_name=facts["import_name"],
+                releases=_releases(name, platform, shard) if shard else (),
+                never_from_pypi=facts["never_from_pypi"],
+            )
+    return Catalogue(
+        packages=packages,
+        tables=_tables(store.read("tables.json")),
+        data_date=max((meta["packages"][name]["date"] for name in packages), default=""),
+    )
+
+
+def _releases(name: str, platform: str, shard: dict[str, Any]) -> tuple[Release, ...]:
+    os, _, machine = platform.partition("_")
+    texts = shard["texts"]
+    architectures = [tuple(map(CodeTarget.parse, targets)) for targets in shard["architectures"]]
+    wheels = _wheel_facts(shard)
+    stem = f"{name.replace('-', '_')}-"
+    return tuple(
+        Release(
+            name,
+            version,
+            variant,
+            os,
+            machine,
+            publisher,
+            texts[index_url],
+            architectures[targets],
+            confidence,
+            texts[source],
+            _wheels(f"{stem}{version}-", heads, plus, islice(wheels, count), odd),
+            torch,
+            tuple(torch_variants),
+            cxx11_abi,
+            cudnn,
+            rank,
+            texts[note],
+            tuple(torch_also),
+        )
+        for (
+            version,
+            variant,
+            publisher,
+            index_url,
+            targets,
+            confidence,
+            source,
+            torch,
+            torch_variants,
+            cxx11_abi,
+            cudnn,
+            rank,
+            note,
+            torch_also,
+            heads,
+            plus,
+            count,
+            odd,
+        ) in shard["releases"]
+    )
+
+
+_WheelFacts = tuple[str, str, "int | None", str, str]
+
+
+def _wheel_facts(shard: dict[str, Any]) -> Iterator[_WheelFacts]:
+    """Give tag, hash, size, existence and source of each wheel, of all releases in turn."""
+    texts, tags, wheels = shard["texts"], shard["tags"], shard["wheels"]
+    return zip(
+        [tags[place] for place in wheels["tag"]],
+        wheels["sha256"],
+        wheels["size"],
+        [EXISTENCE[place] for place in wheels["existence"]],
+        [texts[place] for place in wheels["source"]],
+        strict=True,
+    )
+
+
+def _wheels(
+    stem: str, heads: list[str], plus: str, facts: Iterable[_WheelFacts], odd: dict[str, list[Any]]
+) -> tuple[Wheel, ...]:
+    quoted = stem.replace("+", plus)
+    head, *others = [head and head + quoted for head in heads]
+    wheels = [
+        Wheel(
+            tag,
+            f"{stem}{tag}.whl",
+            head and f"{head}{tag}.whl",
+            sha256,
+            size,
+            existence,
+            source,
+            tuple([f"{other}{tag}.whl" for other in others]) if others else (),
+        )
+        for tag, sha256, size, existence, source in facts
+    ]
+    for place, (filename, url, mirrors) in odd.items():
+        wheels[int(place)] = wheels[int(place)]._replace(filename=filename, url=url, mirrors=tuple(mirrors))
+    return tuple(wheels)
+
+
+def _tables(tables: dict[str, Any]) -> CudaTables:
+    return CudaTables(
+        variants=tuple(
+            VariantFacts(
+                label,
+                variant_cuda(label) or CudaVersion(0, 0),
+                DriverVersion.parse(linux),
+                DriverVersion.parse(windows),
+                source,
+            )
+            for label, linux, windows, source in tables["variants"]
+        ),
+        driver_branches=tuple((branch, CudaVersion.parse(cuda)) for branch, cuda in tables["driver_branches"]),
+        generations=tuple(
+            Generation(name, tuple(capabilities), *rest) for name, capabilities, *rest in tables["generations"]
+        ),
+        advice=tuple(
+            Advice(name, text, source, tuple(capabilities), tuple(packages), when)
+            for name, text, source, capabilities, packages, when in tables["advice"]
+        ),
+    )
+
+
+class Gpus:
+    """The cards that the catalogue knows. The file is read at the first question."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
+        self._files: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Give pairs of a card's name, without `NVIDIA`, and its compute capability as text."""
+        for file in self._read():
+            yield from ((name, capability) for name, capability in file["names"])
+
+    def lookup_pci(self, device_id: str) -> tuple[str, ComputeCapability] | None:
+        """Find name and compute capability by PCI device id: `1b06`, `0x1b06`. The name may be empty."""
+        for file in self._read():
+            found = file["pci"].get(device_id.lower().removeprefix("0x"))
+            if found:
+                return found[0], ComputeCapability.parse(found[1])
+        return None
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Give the files' content, what lies above first."""
+        if not self._files:
+            self._files = [store.read("gpus.json") for store in self._stores]
+        return self._files
+
+
+def load_gpus(*, overlay: str = "", cache_dir: str) -> Gpus:
+    """Open the table of GPUs; the overlay's cards come first. Raises DataError for bad files."""
+    return Gpus(_stores(overlay, cache_dir)[::-1])

@@ -1,0 +1,44 @@
+"""`pascal-install explain`: every candidate, and the rule that passed it over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from pascal_install.api import find_facts
+from pascal_install.cli.options import Parser, add_output, add_resolving, settings_of
+from pascal_install.cli.plan import wants_color
+from pascal_install.errors import UnsatisfiableError
+from pascal_install.resolve.context import make_context
+from pascal_install.resolve.search import search
+
+EPILOG = """\
+examples:
+  pascal-install explain torch
+  pascal-install explain 'exllamav2==0.3.2' --gpu "GTX 980"
+"""
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the command's parser."""
+    description = "Every candidate, newest first, and each rule that passed it over: what it needed, and what it found."
+    built = Parser("explain", description, environ, EPILOG)
+    add_resolving(built)
+    add_output(built)
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """List the candidates; 3 where none of them serves."""
+    options = parser(environ).parse_args(arguments)
+    found = search(make_context(*find_facts(options.packages, settings_of(options), environ)))
+    if options.format == "json":
+        from pascal_install.report.document import to_json
+        from pascal_install.report.explanation import explanation_document
+
+        sys.stdout.write(to_json(explanation_document(found)))
+    else:
+        from pascal_install.report.explanation import explanation
+
+        sys.stdout.write(explanation(found, color=wants_color(options, environ), verbose=options.verbose))
+    return 0 if found.picks else UnsatisfiableError.exit_code

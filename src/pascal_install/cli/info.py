@@ -1,0 +1,45 @@
+"""`pascal-install info`: GPUs, driver and target, as detected, and how."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from pascal_install.api import cache_dir, find_chosen_target, find_host
+from pascal_install.catalogue.load import load
+from pascal_install.cli.options import Parser, add_machine, add_output, settings_of
+from pascal_install.cli.plan import wants_color
+from pascal_install.facts.host import require_gpus
+from pascal_install.model.request import Request
+from pascal_install.resolve.context import make_context
+from pascal_install.resolve.support import support_of
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the command's parser."""
+    built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ)
+    add_machine(built)
+    add_output(built)
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print what was found and how; fails as an install would where no GPU can be used, after telling all."""
+    options = parser(environ).parse_args(arguments)
+    settings = settings_of(options)
+    target = find_chosen_target(settings, environ)
+    host = find_host(settings, environ, target)
+    catalogue = load(("torch",), target.os, target.machine, overlay="", cache_dir=cache_dir(environ))
+    support = support_of(make_context(Request(()), host, target, catalogue))
+    if options.format == "json":
+        from pascal_install.report.document import to_json
+        from pascal_install.report.machine import machine_document
+
+        sys.stdout.write(to_json(machine_document(host, target, support)))
+    else:
+        from pascal_install.report.machine import machine
+
+        sys.stdout.write(machine(host, target, support, color=wants_color(options, environ)))
+    sys.stdout.flush()
+    require_gpus(host)
+    return 0

@@ -1,0 +1,106 @@
+"""`pascal-install inspect`: which architectures a wheel, library or environment carries, read from the binaries."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pascal_install.api import Settings, cache_dir, find_chosen_target, find_host, make_fetcher
+from pascal_install.catalogue.load import load_gpus
+from pascal_install.cli.options import Parser, add_network, add_output, settings_of
+from pascal_install.cli.plan import wants_color
+from pascal_install.errors import UsageError
+from pascal_install.facts.gpu_name import find_gpu
+from pascal_install.model.cuda import ComputeCapability
+
+if TYPE_CHECKING:
+    from pascal_install.inspection.report import Report
+
+EPILOG = """\
+examples:
+  pascal-install inspect torch                                   the installed torch
+  pascal-install inspect ./venv --gpu "GTX 1080 Ti"              everything in an environment
+  pascal-install inspect xformers-0.0.30-cp311-cp311-manylinux_2_28_x86_64.whl
+  pascal-install inspect https://host.example/some.whl --quick --gpu 6.1
+"""
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the command's parser."""
+    description = (
+        "Read the device code out of libraries, wheels, addresses of wheels, installed packages, environments."
+    )
+    built = Parser("inspect", description, environ, EPILOG)
+    built.add_argument("subjects", nargs="+", metavar="PATH|WHEEL|URL|NAME", help="what to look into")
+    built.values("--gpu", "give the verdict for this GPU; repeatable (default: the GPUs found)", metavar="GPU")
+    built.value("--python", "the environment of a NAME: a path or a version", metavar="PYTHON")
+    built.switch("--quick", "of a wheel: stop at a proven yes (needs a GPU)")
+    built.switch("--deep", "also find device code that is kept as plain data, and report it apart")
+    add_network(built)
+    add_output(built)
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print what each subject carries."""
+    options = parser(environ).parse_args(arguments)
+    settings = settings_of(options)
+    gpus = _gpus(settings, environ)
+    if options.quick and not gpus:
+        raise UsageError("--quick stops at a yes for a GPU, and there is none", hints=("name one with --gpu",))
+    reports = [
+        _inspect(subject, gpus, settings, environ, quick=options.quick, deep=options.deep)
+        for subject in options.subjects
+    ]
+    if options.format == "json":
+        from pascal_install.inspection.document import document
+        from pascal_install.report.document import to_json
+
+        documents = [document(report, gpus) for report in reports]
+        sys.stdout.write(to_json(documents[0] if len(documents) == 1 else {"schema": 1, "inspections": documents}))
+    else:
+        from pascal_install.report.inspected import inspected
+
+        color = wants_color(options, environ)
+        sys.stdout.write("\n".join(inspected(report, gpus, verbose=options.verbose, color=color) for report in reports))
+    return 0
+
+
+def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[ComputeCapability, ...]:
+    """Give the compute capabilities to judge by: those given, else those of this machine, else none."""
+    if settings.gpus:
+        names = load_gpus(cache_dir=cache_dir(environ))
+        return tuple(dict.fromkeys(find_gpu(text, names)[1] for text in settings.gpus))
+    from pascal_install.facts.tags import describe_platform
+
+    host = find_host(settings, environ, describe_platform("", f"{sys.version_info[0]}.{sys.version_info[1]}"))
+    return tuple(sorted({gpu.capability for gpu in host.visible_gpus if gpu.capability and gpu.source != "pci"}))
+
+
+def _inspect(
+    subject: str,
+    gpus: Sequence[ComputeCapability],
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    quick: bool,
+    deep: bool,
+) -> Report:
+    if "://" in subject:
+        from pascal_install.inspection.remote import inspect_url
+
+        return inspect_url(subject, make_fetcher(settings, environ), gpus, quick=quick, deep=deep)
+    from pascal_install.inspection.local import inspect_distribution
+    from pascal_install.inspection.subject import inspect_path
+
+    if os.path.exists(subject) or os.sep in subject or subject.endswith((".whl", ".so", ".dll", ".pyd", ".a")):
+        return inspect_path(subject, gpus, quick=quick, deep=deep)
+    return inspect_distribution(subject, site_dirs(settings, environ), deep=deep)
+
+
+def site_dirs(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the folders in which the target's packages are."""
+    target = find_chosen_target(settings, environ)
+    return tuple(dict.fromkeys((target.purelib, target.platlib)))

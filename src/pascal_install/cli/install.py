@@ -1,0 +1,58 @@
+"""`pascal-install install`, which `pascal-install PACKAGE` is short for: resolve, fetch, change, verify."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, settings_of
+from pascal_install.cli.plan import wants_color
+from pascal_install.errors import UnsatisfiableError
+
+EPILOG = """\
+examples:
+  pascal-install exllamav2
+  pascal-install install exllamav2 --python ./venv
+  pascal-install install exllamav2 --gpu "GTX 1080 Ti"         in a Dockerfile, where there is no GPU
+  pascal-install install torch --torch-source pypi             where only PyPI can be reached
+
+Everything is fetched and checked before the environment is touched, and put back if anything fails.
+"""
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the command's parser."""
+    built = Parser("install", "Resolve, fetch, change the environment in one step, verify.", environ, EPILOG)
+    add_resolving(built)
+    add_network(built)
+    built.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
+    built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
+    add_output(built)
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Install; 3 where nothing serves, and the environment is as before whatever the error."""
+    options = parser(environ).parse_args(arguments)
+    if options.dry_run:
+        from pascal_install.cli import plan
+
+        return plan.main([argument for argument in arguments if argument != "--dry-run"], environ)
+    from pascal_install.api import make_install
+    from pascal_install.cli.signals import interrupt_when_told_to_end
+    from pascal_install.cli.watch import Watch
+
+    interrupt_when_told_to_end()
+    wants_json = options.format == "json"
+    watch = Watch(quiet=options.quiet or wants_json, verbose=options.verbose, color=wants_color(options, environ))
+    done = make_install(options.packages, settings_of(options), environ, watch, watch.progress)
+    if wants_json:
+        from pascal_install.report.document import to_json
+        from pascal_install.report.outcome import outcome_document
+
+        sys.stdout.write(to_json(outcome_document(done.plan, done.outcome)))
+    else:
+        from pascal_install.report.outcome import outcome
+
+        sys.stdout.write(outcome(done.plan, done.outcome, color=wants_color(options, environ)))
+    return 0 if done.outcome else UnsatisfiableError.exit_code

@@ -1,0 +1,61 @@
+"""`pascal-install plan`: resolve only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from pascal_install.api import make_plan
+from pascal_install.cli.options import FORMATS, Parser, add_network, add_output, add_resolving, settings_of
+from pascal_install.errors import UnsatisfiableError
+from pascal_install.model.address import Mirror
+from pascal_install.model.plan import Plan
+
+EPILOG = """\
+examples:
+  pascal-install plan exllamav2
+  pascal-install plan exllamav2 --gpu "GTX 1080 Ti" --driver 580.95.05 --python-version 3.12 --platform linux_x86_64
+  pascal-install plan torch --format json | jq -r '.pins[].url'
+"""
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the command's parser."""
+    built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
+    add_resolving(built)
+    add_network(built)
+    add_output(built, FORMATS)
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Print the plan; 3 where there is none."""
+    options = parser(environ).parse_args(arguments)
+    settings = settings_of(options)
+    answer = make_plan(options.packages, settings, environ)
+    color = wants_color(options, environ)
+    sys.stdout.write(render(answer, options.format or "text", mirrors=settings.mirrors, color=color))
+    return 0 if answer.pins else UnsatisfiableError.exit_code
+
+
+def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool = False) -> str:
+    """Give a plan in one of the formats. A plan without pins has no requirements and no commands to print."""
+    if form == "json":
+        from pascal_install.report.document import plan_document, to_json
+
+        return to_json(plan_document(plan, mirrors))
+    from pascal_install.report import text
+
+    if form == "text" or not plan.pins:
+        return text.plan(plan, mirrors, color=color)
+    if form == "commands":
+        return text.commands(plan, mirrors)
+    from pascal_install.report import requirements
+
+    return requirements.requirements(plan, mirrors)
+
+
+def wants_color(options: object, environ: Mapping[str, str]) -> bool:
+    """Colour only a terminal, and only where nobody asked for plain text (https://no-color.org)."""
+    plain = getattr(options, "no_color", False) or environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
+    return not plain and sys.stdout.isatty()

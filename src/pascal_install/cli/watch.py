@@ -1,0 +1,71 @@
+"""Shows an install while it runs, on stderr; stdout is for the answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pascal_install.report import text
+from pascal_install.report.progress import make_progress
+
+if TYPE_CHECKING:
+    from pascal_install.installation.change import Change
+    from pascal_install.model.plan import Plan
+
+_PHASES = {
+    "recover": "an earlier install was killed here: bringing the environment back",
+    "resolve": "finding out what these need",
+    "set-aside": "setting aside what is replaced",
+    "install": "installing",
+    "verify": "verifying: files, imports, architectures",
+    "undo": "putting back what was there",
+    "not-published": "not published after all, taking the next candidate",
+    "torch-source": "PyTorch's host cannot be reached, taking torch from PyPI",
+}
+
+
+class Watch:
+    """Receives what happens and prints it, one line each; the installer's own lines only when asked."""
+
+    def __init__(self, *, quiet: bool, verbose: bool, color: bool) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._style = text.Style(color=color)
+        self.progress = make_progress(sys.stderr, quiet=quiet)
+
+    def on_plan(self, plan: Plan) -> None:
+        """Show what was found and what was picked."""
+        if plan.problem is not None:
+            return
+        self._say(
+            "\n".join([*text.facts(plan.host, plan.target, self._style), "", *text.picks(plan.pins, self._style)])
+        )
+        if plan.rejected:
+            self._say(f"\npassed over  {text.passed_over(plan)}\n")
+
+    def on_phase(self, name: str, detail: str = "") -> None:
+        """Show a phase by its words; those without words are too short to matter."""
+        if name in _PHASES:
+            self._say(f"{_PHASES[name]}{f' ({text.clean(detail)})' if detail else ''}")
+
+    def on_change(self, change: Change) -> None:
+        """Show what will change, before anything does."""
+        words = {"install": "+", "replace": "~", "repair": "!", "remove": "-"}
+        for step in change.steps:
+            versions = f"{step.before} -> {step.after}" if step.before and step.after else step.before or step.after
+            self._say(f"  {words.get(step.kind, '?')} {step.name} {versions}{f'  ({step.why})' if step.why else ''}")
+        for conflict in change.conflicts:
+            self._say(f"  warning: {text.clean(conflict)}")
+
+    def on_line(self, text_line: str) -> None:
+        """Show a line of pip or uv."""
+        if self._verbose:
+            self._say(f"    {text.clean(text_line)}")
+
+    def on_step(self, name: str) -> None:
+        """Steps of the journal are for machines."""
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Opens files, wheels, environments and addresses, and lets `binary` read them."""

@@ -1,0 +1,54 @@
+"""Whatever a person names: a library, a wheel, a folder, an environment."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+
+from pascal_install.binary.coverage import architectures
+from pascal_install.errors import UsageError
+from pascal_install.inspection.local import inspect_environment, inspect_folder, inspect_library
+from pascal_install.inspection.remote import RangeFetcher, inspect_url
+from pascal_install.inspection.report import Report
+from pascal_install.inspection.wheel import inspect_wheel
+from pascal_install.model.cuda import CodeTarget, ComputeCapability
+
+
+def inspect_path(
+    path: str, gpus: Sequence[ComputeCapability] = (), *, quick: bool = False, deep: bool = False
+) -> Report:
+    """Inspect a file or folder. `gpus` and `quick` matter for wheels: see `wheel.read_wheel`.
+
+    Raises UsageError when there is nothing, DamagedError when a single file is broken.
+    """
+    if os.path.isdir(path):
+        site_dirs = site_packages_of(path)
+        if site_dirs:
+            return inspect_environment(site_dirs, subject=path, deep=deep)
+        return inspect_folder(path, deep=deep)
+    if not os.path.exists(path):
+        raise UsageError(f"{path} does not exist", code="not-found")
+    if path.endswith(".whl"):
+        return inspect_wheel(path, gpus, quick=quick, deep=deep)
+    return inspect_library(path, deep=deep)
+
+
+def site_packages_of(folder: str) -> tuple[str, ...]:
+    """Find the site-packages folders of an environment, given its root or one of them; none: it is no environment."""
+    escaped = glob.escape(folder)
+    if glob.glob(os.path.join(escaped, "*.dist-info")):
+        return (folder,)
+    for pattern in ("lib*/python*/site-packages", "Lib/site-packages"):
+        found = [path for path in sorted(glob.glob(os.path.join(escaped, *pattern.split("/")))) if os.path.isdir(path)]
+        if found:
+            return tuple({os.path.realpath(path): path for path in found}.values())
+    return ()
+
+
+def wheel_architectures(wheel: str, fetcher: RangeFetcher | None = None) -> tuple[CodeTarget, ...]:
+    """List the architectures that a wheel really serves: those that all libraries that matter have throughout.
+
+    `wheel` is a path, or with a `fetcher` an address. Raises as `inspect_wheel` and `inspect_url`.
+    """
+    return architectures((inspect_url(wheel, fetcher) if fetcher else inspect_wheel(wheel)).binaries)

@@ -1,0 +1,148 @@
+"""After an install: whether what arrived is what this machine's GPUs need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from pascal_install.binary.coverage import Binary, decide, judge
+from pascal_install.binary.source import DamagedError, UnsupportedError
+from pascal_install.errors import TargetError
+from pascal_install.inspection.links import absent, symbol_findings
+from pascal_install.inspection.loader import Loader
+from pascal_install.inspection.local import (
+    Distribution,
+    Found,
+    distributions,
+    read_files,
+    recorded_files,
+    torch_cuda_label,
+)
+from pascal_install.inspection.names import normalised
+from pascal_install.inspection.report import Report
+from pascal_install.model.cuda import ComputeCapability, CudaVersion
+from pascal_install.model.finding import Finding
+
+# NVIDIA's libraries that torch cannot do without, by the start of their file names (Linux, Windows): those that hold
+# the plain kernels, which are there for every GPU that the library serves at all. libcublasLt and the engines of cuDNN
+# are not among them: they keep code as plain data or for single GPUs only, so that its absence proves nothing.
+_NEEDED_BY_TORCH = {
+    "cuDNN": ("libcudnn_ops", "libcudnn_adv", "cudnn_ops", "cudnn_adv"),
+    "cuBLAS": ("libcublas.", "cublas64"),
+    "NCCL": ("libnccl.",),
+}
+_NVIDIA_DISTRIBUTIONS = ("nvidia-cudnn", "nvidia-cublas", "nvidia-nccl")
+
+
+def verify_environment(
+    site_dirs: Sequence[str],
+    packages: Iterable[str],
+    capabilities: Sequence[ComputeCapability],
+    *,
+    driver_cuda: CudaVersion | None = None,
+    search_path: str | None = None,
+) -> tuple[Finding, ...]:
+    """Check the installed packages for every GPU; an `error` is proven, a `warning` is worth knowing.
+
+    torch is judged with the NVIDIA libraries that it needs, every other package with its symbols. `driver_cuda` is the
+    newest CUDA version that the driver knows, which decides whether it compiles the PTX; `search_path` stands in for
+    LD_LIBRARY_PATH.
+    """
+    installed = {distribution.name: distribution for distribution in distributions(site_dirs)}
+    label = torch_cuda_label(site_dirs)
+    findings: list[Finding] = []
+    if search_path is None:
+        search_path = os.environ.get("LD_LIBRARY_PATH", "")
+    with Loader(site_dirs, search_path=search_path) as loader:
+        for name in dict.fromkeys(map(normalised, packages)):
+            distribution = installed.get(name)
+            if distribution is None:
+                findings.append(Finding("not-installed", "error", f"{name} is not installed"))
+                continue
+            try:
+                files = recorded_files(distribution)
+            except TargetError as error:
+                findings.append(Finding(error.code, "error", error.summary, error.cause))
+                continue
+            report = read_files(name, files)._replace(cuda_label=label)
+            findings += _damage(report)
+            findings += _kernels(report, capabilities, driver_cuda)
+            if name == "torch":
+                if label == "cpu" and capabilities:
+                    findings.append(Finding("cpu-build", "error", "the installed torch is a build for CPUs only"))
+                libraries = [*report.binaries, *_nvidia_libraries(installed.values())]
+                findings += _nvidia_kernels(libraries, capabilities)
+                findings += _torch_libraries(loader, files)
+            else:
+                findings += symbol_findings(loader, report, files)
+    return tuple(findings)
+
+
+def _damage(report: Report) -> Iterator[Finding]:
+    for error in report.damaged:
+        yield Finding("damaged-library", "error", error.summary, error.cause, f"install {report.subject} again")
+
+
+def _kernels(
+    report: Report, capabilities: Sequence[ComputeCapability], driver_cuda: CudaVersion | None
+) -> Iterator[Finding]:
+    for device in capabilities:
+        decision = decide(report.binaries, device, report.cuda_label)
+        if decision is None:
+            continue
+        verdict, because = decision
+        evidence = f"{because.member}: {verdict.fatbins} of {verdict.of} fatbins have code for {device}"
+        if verdict.coverage.target is None:
+            yield Finding("no-kernels", "error", f"{report.subject} has no kernels for {device}", evidence)
+        elif verdict.needs and driver_cuda and driver_cuda < verdict.needs:
+            yield Finding(
+                "ptx-too-new",
+                "error",
+                f"the driver cannot compile {report.subject}'s PTX for {device}",
+                f"{because.member}: {verdict.coverage.target} needs CUDA {verdict.needs}, not {driver_cuda}",
+                "install a newer driver",
+            )
+        elif verdict.fatbins < verdict.of:
+            yield Finding("some-kernels", "warning", f"{report.subject} lacks some kernels for {device}", evidence)
+
+
+def _nvidia_libraries(installed: Iterable[Distribution]) -> Iterator[Binary]:
+    for distribution in installed:
+        if distribution.name.startswith(_NVIDIA_DISTRIBUTIONS):
+            try:
+                files = recorded_files(distribution)
+            except TargetError:
+                continue
+            yield from read_files(distribution.name, files).binaries
+
+
+def _nvidia_kernels(binaries: Sequence[Binary], capabilities: Sequence[ComputeCapability]) -> Iterator[Finding]:
+    for product, names in _NEEDED_BY_TORCH.items():
+        judged = [binary for binary in binaries if binary.name.startswith(names) and binary.library.has_code]
+        for device in capabilities:
+            lacking = [binary for binary in judged if not _may_run(binary, device)]
+            if lacking:
+                # Without NCCL's kernels one GPU still works.
+                yield Finding(
+                    "no-library-kernels",
+                    "warning" if product == "NCCL" else "error",
+                    f"{product}, which torch needs, has no kernels for {device}",
+                    f"{lacking[0].member}: none of {lacking[0].library.nv_fatbin.fatbins} fatbins has code for it",
+                )
+
+
+def _may_run(binary: Binary, device: ComputeCapability) -> bool:
+    """Tell whether there is code for a device, in relocatable fatbins too: the driver can link their PTX."""
+    relocatable = binary._replace(library=binary.library._replace(nv_fatbin=binary.library.nv_relfatbin))
+    return any(judge(candidate, device).fatbins for candidate in (binary, relocatable))
+
+
+def _torch_libraries(loader: Loader, files: Iterable[Found]) -> Iterator[Finding]:
+    for member, path in files:
+        if member.endswith("/libtorch_cuda.so"):
+            try:
+                missing = loader.missing_libraries(path)
+            except (UnsupportedError, DamagedError, OSError):
+                # Reading its sections has told already.
+                return
+            yield from (absent("torch", member, library) for library in missing)

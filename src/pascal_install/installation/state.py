@@ -1,0 +1,163 @@
+"""What really lies in an environment: distributions that are whole, distributions that only look installed.
+
+pip and uv call half a torch installed and answer 0. Here a distribution counts only with one metadata folder, an
+INSTALLER (the last thing that an installer writes) and every file of RECORD at its size.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from pascal_install.model.interpreter import Target
+
+
+class RecordRow(NamedTuple):
+    """One file of a RECORD: its absolute path, and its size where RECORD tells one."""
+
+    path: str
+    size_bytes: int | None
+
+
+class Distribution(NamedTuple):
+    """One metadata folder in the environment."""
+
+    name: str
+    """Normalised (PEP 503)."""
+    version: str
+    folder: str
+    """Path of the .dist-info or .egg-info."""
+
+    @property
+    def site(self) -> str:
+        """The folder that it was installed into."""
+        return os.path.dirname(self.folder)
+
+
+class Environment(NamedTuple):
+    """The distributions of a target, read once."""
+
+    sites: tuple[str, ...]
+    found: dict[str, tuple[Distribution, ...]]
+    """By normalised name; more than one where an install was killed."""
+    leftovers: tuple[str, ...]
+    """What a killed pip set aside and never took away: entries that start with `~`."""
+    checked: dict[str, str]
+    """What `problem` said of each metadata folder, so that torch's 12,700 files are looked at once."""
+
+    def problem(self, distribution: Distribution) -> str:
+        """Tell why a distribution is not whole; empty where it is."""
+        if distribution.folder not in self.checked:
+            self.checked[distribution.folder] = problem(distribution)
+        return self.checked[distribution.folder]
+
+    def whole(self, name: str) -> Distribution | None:
+        """Find a distribution that is installed and whole."""
+        here = self.found.get(name, ())
+        return here[0] if len(here) == 1 and not self.problem(here[0]) else None
+
+
+def read_environment(target: Target) -> Environment:
+    """List what is installed; nothing is checked yet."""
+    sites = site_folders(target)
+    found: dict[str, tuple[Distribution, ...]] = {}
+    leftovers = []
+    for site in sites:
+        for entry in _entries(site):
+            if entry.startswith("~"):
+                leftovers.append(os.path.join(site, entry))
+            elif entry.endswith((".dist-info", ".egg-info")):
+                distribution = _distribution(os.path.join(site, entry))
+                found[distribution.name] = (*found.get(distribution.name, ()), distribution)
+    return Environment(sites, found, tuple(leftovers), {})
+
+
+def site_folders(target: Target) -> tuple[str, ...]:
+    """Give purelib and platlib; one where they are the same folder (lib64 is a link to lib in many)."""
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in (target.purelib, target.platlib) if path))
+
+
+def _entries(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _distribution(folder: str) -> Distribution:
+    stem = os.path.basename(folder).rpartition(".")[0]
+    name, _, version = stem.partition("-")
+    if folder.endswith(".egg-info"):
+        # setuptools writes NAME-VERSION-pyX.Y.egg-info; names and versions hold no hyphen there.
+        version = version.partition("-")[0]
+    return Distribution(str(canonicalize_name(name)), version, folder)
+
+
+def problem(distribution: Distribution) -> str:
+    """Tell why a distribution is not whole; empty where it is."""
+    if distribution.folder.endswith(".egg-info"):
+        # It has no list of its files: nothing can be checked, and nothing of it can be replaced.
+        return ""
+    for name in ("METADATA", "INSTALLER", "RECORD"):
+        if not os.path.isfile(os.path.join(distribution.folder, name)):
+            return f"it has no {name}: an install of it was cut off"
+    for row in record(distribution):
+        try:
+            size = os.stat(row.path).st_size
+        except OSError:
+            if row.path.endswith(".pyc"):
+                continue
+            return f"{row.path} is missing"
+        if row.size_bytes is not None and size != row.size_bytes and not row.path.endswith(".pyc"):
+            return f"{row.path} has {size} bytes, RECORD says {row.size_bytes}"
+    return ""
+
+
+def record(distribution: Distribution) -> tuple[RecordRow, ...]:
+    """Read the list of a distribution's files; empty where there is none."""
+    try:
+        path = os.path.join(distribution.folder, "RECORD")
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return tuple(_rows(file, distribution.site))
+    except FileNotFoundError:
+        return ()
+
+
+def _rows(lines: Iterable[str], site: str) -> Iterator[RecordRow]:
+    for fields in csv.reader(lines):
+        if not fields or not fields[0]:
+            continue
+        path = fields[0]
+        if ".." in path or os.path.isabs(path):
+            path = os.path.normpath(os.path.join(site, path))
+        else:
+            path = f"{site}{os.sep}{path}" if os.sep == "/" else os.path.join(site, *path.split("/"))
+        size = fields[2] if len(fields) > 2 else ""
+        yield RecordRow(path, int(size) if size.isascii() and size.isdigit() else None)
+
+
+def requires(distribution: Distribution) -> tuple[str, ...]:
+    """Give the Requires-Dist lines of an installed distribution."""
+    for name in ("METADATA", "PKG-INFO"):
+        try:
+            with open(os.path.join(distribution.folder, name), encoding="utf-8", errors="replace") as file:
+                return requires_dist(file)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return ()
+
+
+def requires_dist(metadata: Iterable[str]) -> tuple[str, ...]:
+    """Give the Requires-Dist lines of a METADATA file."""
+    found: list[str] = []
+    for line in metadata:
+        if not line.strip():
+            break
+        key, _, value = line.partition(":")
+        if key.lower() == "requires-dist":
+            found.append(value.strip())
+    return tuple(found)

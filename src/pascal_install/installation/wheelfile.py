@@ -1,0 +1,119 @@
+"""What a wheel on disk requires, and which files an installer will write from it."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import os
+import zipfile
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from pascal_install.errors import VerificationError
+from pascal_install.installation.state import requires_dist
+from pascal_install.model.interpreter import Target
+
+
+class WheelFacts(NamedTuple):
+    """What is read of a wheel before it is installed."""
+
+    name: str
+    version: str
+    metadata: str
+    requires: tuple[str, ...]
+    members: tuple[str, ...]
+    scripts: tuple[str, ...]
+    """Names of the commands that its entry points make."""
+    pure: bool
+    unpacked_bytes: int
+
+    @property
+    def dist_info(self) -> str:
+        """The name of its metadata folder, as the wheel spells it."""
+        return next(member for member in self.members if _is_metadata(member)).partition("/")[0]
+
+
+def read_wheel(path: str) -> WheelFacts:
+    """Read a wheel's metadata and list of files. Raises VerificationError where it is no wheel."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            members = tuple(info.filename for info in infos)
+            folder = next(member for member in members if _is_metadata(member)).partition("/")[0]
+            metadata = archive.read(f"{folder}/METADATA").decode("utf-8", "replace")
+            wheel = archive.read(f"{folder}/WHEEL").decode("utf-8", "replace")
+            points = f"{folder}/entry_points.txt"
+            scripts = _scripts(archive.read(points).decode("utf-8", "replace")) if points in members else ()
+    except (zipfile.BadZipFile, KeyError, StopIteration) as error:
+        raise VerificationError(
+            f"{os.path.basename(path)} is not a wheel", code="bad-wheel", cause=f"{type(error).__name__}: {error}"
+        ) from error
+    for member in members:
+        if member.startswith(("/", "\\")) or ".." in member.replace("\\", "/").split("/"):
+            raise VerificationError(
+                f"{os.path.basename(path)} holds a file outside of its folder", code="bad-wheel", cause=repr(member)
+            )
+    headers = _headers(metadata)
+    return WheelFacts(
+        name=str(canonicalize_name(headers.get("name", ""))),
+        version=headers.get("version", ""),
+        metadata=metadata,
+        requires=requires_dist(io.StringIO(metadata)),
+        members=members,
+        scripts=scripts,
+        pure=_headers(wheel).get("root-is-purelib", "false").lower() == "true",
+        unpacked_bytes=sum(info.file_size for info in infos),
+    )
+
+
+def _is_metadata(member: str) -> bool:
+    folder, _, rest = member.partition("/")
+    return folder.endswith(".dist-info") and rest == "METADATA"
+
+
+def _headers(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        key, _, value = line.partition(":")
+        found.setdefault(key.lower(), value.strip())
+    return found
+
+
+def _scripts(text: str) -> tuple[str, ...]:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    sections = [name for name in ("console_scripts", "gui_scripts") if parser.has_section(name)]
+    return tuple(key for section in sections for key in parser.options(section))
+
+
+def paths_written(facts: WheelFacts, target: Target) -> tuple[str, ...]:
+    """List every file that pip or uv writes for this wheel, so that exactly those can be taken away again."""
+    site = os.path.realpath(target.purelib if facts.pure or not target.platlib else target.platlib)
+    data = facts.dist_info.removesuffix(".dist-info") + ".data"
+    scripts, prefix = os.path.realpath(target.scripts), os.path.realpath(target.prefix)
+    python = "python" + ".".join(str(part) for part in target.version[:2])
+    schemes = {
+        "purelib": os.path.realpath(target.purelib),
+        "platlib": os.path.realpath(target.platlib or target.purelib),
+        "scripts": scripts,
+        "data": prefix,
+        "headers": os.path.join(prefix, "include", "site", python, facts.name),
+    }
+    found = []
+    for member in facts.members:
+        top, _, rest = member.partition("/")
+        scheme, _, inner = rest.partition("/")
+        if top == data and scheme in schemes:
+            found.append(os.path.join(schemes[scheme], *inner.split("/")))
+        else:
+            found.append(os.path.join(site, *member.split("/")))
+    windows = target.os == "windows"
+    found += [os.path.join(scripts, f"{script}{'.exe' if windows else ''}") for script in facts.scripts]
+    # What installers add beside the wheel's own files; `uv_` and `direct_url` only in some cases.
+    added = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", "uv_build.json")
+    found += [os.path.join(site, facts.dist_info, name) for name in added]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,16 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, or worth knowing."""
+
+    id: str
+    severity: str
+    """`error` or `warning`."""
+    summary: str
+    evidence: str = ""
+    remedy: str = ""

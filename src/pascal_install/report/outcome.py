@@ -1,0 +1,59 @@
+"""What an install came to, as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pascal_install.model.plan import Plan
+from pascal_install.report.document import plan_document
+from pascal_install.report.text import Style, clean, facts, no_plan
+
+if TYPE_CHECKING:
+    from pascal_install.installation.execute import Outcome
+
+
+def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
+    """Word the result; `done` is None where there was nothing to install."""
+    style = Style(color=color)
+    if done is None:
+        return "\n".join([*facts(plan.host, plan.target, style), "", *no_plan(plan, style)]) + "\n"
+    pins = ", ".join(f"{pin.build.release.name} {pin.build.release.version}" for pin in plan.pins)
+    if done.status == "in-place":
+        return f"{style.good('in place')}: {pins}; nothing was changed\n"
+    lines = [f"{style.good('installed')}: {pins}"]
+    proof = done.verification
+    if proof is not None:
+        runs = (
+            f"; a kernel ran on {len(proof.kernels)} GPU(s)" if proof.kernels else "; no GPU here, so no kernel was run"
+        )
+        lines.append(f"verified: {', '.join(proof.imports)} import; torch has {' '.join(proof.architectures)}{runs}")
+    lines += [f"note  {clean(note)}" for note in plan.notes]
+    if done.kept_bytes:
+        lines.append(
+            f"`pascal-install rollback` brings back what was there ({done.kept_bytes / 1e6:.0f} MB kept for it)"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def outcome_document(plan: Plan, done: Outcome | None) -> dict[str, Any]:
+    """Describe the result: the plan's document, and what was changed."""
+    document = plan_document(plan)
+    if done is None:
+        return document
+    proof = done.verification
+    document["outcome"] = {
+        "status": done.status,
+        "changes": [
+            {"kind": step.kind, "name": step.name, "before": step.before or None, "after": step.after or None}
+            for step in (done.change.steps if done.change else ())
+        ],
+        "verified": {
+            "imports": list(proof.imports),
+            "torch": proof.torch_version,
+            "architectures": list(proof.architectures),
+            "kernels_run": len(proof.kernels),
+        }
+        if proof
+        else None,
+    }
+    return document

@@ -1,0 +1,155 @@
+"""What a person reads in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pascal_install.errors import PascalInstallError
+from pascal_install.model.address import Mirror
+from pascal_install.model.gpu import HostFacts
+from pascal_install.model.interpreter import Target
+from pascal_install.model.plan import Pin, Plan, Rejection
+
+_BOLD, _DIM, _GREEN, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
+
+
+class Style:
+    """Paints text, or leaves it plain."""
+
+    def __init__(self, *, color: bool) -> None:
+        self._color = color
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"{code}{text}{_PLAIN}" if self._color and text else text
+
+    def strong(self, text: str) -> str:
+        """Paint what the eye should find first."""
+        return self._paint(_BOLD, text)
+
+    def faint(self, text: str) -> str:
+        """Paint where a fact comes from."""
+        return self._paint(_DIM, text)
+
+    def good(self, text: str) -> str:
+        """Paint what works."""
+        return self._paint(_GREEN, text)
+
+    def bad(self, text: str) -> str:
+        """Paint what does not."""
+        return self._paint(_RED, text)
+
+
+def clean(text: str) -> str:
+    """Take control characters out of foreign text, so that a name cannot steer the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def error(failure: PascalInstallError) -> str:
+    """Word an error: what is wrong, the facts, what to do."""
+    lines = [f"error: {clean(failure.summary)}"]
+    lines += [f"cause: {clean(line)}" for line in failure.cause.splitlines() if line.strip()]
+    lines += [f"hint:  {clean(hint)}" for hint in failure.hints]
+    return "\n".join(lines) + "\n"
+
+
+def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False) -> str:
+    """Word a plan: what was found, what was picked and why, what was passed over, what would run."""
+    style = Style(color=color)
+    lines = [*facts(answer.host, answer.target, style), ""]
+    if answer.problem is not None:
+        lines += no_plan(answer, style)
+        return "\n".join(lines) + "\n"
+    lines += picks(answer.pins, style)
+    lines += [f"{clean(other)}  not in the catalogue: left to pip and your own index" for other in answer.others]
+    lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
+    lines += [""] if answer.notes else []
+    lines += [f"note  {clean(note)}" for note in answer.notes]
+    lines += ["", style.strong("the same by hand"), *(f"  {line}" for line in commands(answer, mirrors).splitlines())]
+    return "\n".join(lines) + "\n"
+
+
+def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
+    """Tell the machine and the target, each with where the fact comes from."""
+    lines = []
+    for place, gpu in enumerate(host.gpus):
+        label = "GPU" if place == 0 else ""
+        capability = f"compute capability {gpu.capability}" if gpu.capability else gpu.problem or "unknown"
+        hidden = "" if gpu.visible else ", hidden"
+        lines.append(f"{label:<8}{style.strong(clean(gpu.name))} ({capability}{hidden})  {style.faint(gpu.source)}")
+    driver = host.driver
+    if driver is not None:
+        implements = f" (up to CUDA {driver.cuda})" if driver.cuda else ""
+        lines.append(f"{'driver':<8}{driver.version or 'unknown'}{implements}  {style.faint(driver.source)}")
+    else:
+        lines.append(f"{'driver':<8}not known")
+    where = f" in {target.prefix}" if target.prefix else f" for {target.os} {target.machine}"
+    lines.append(f"{'target':<8}Python {target.python}{where}  {style.faint(target.source)}")
+    return lines
+
+
+def picks(pins: Sequence[Pin], style: Style) -> list[str]:
+    """Lay the pins out as a table."""
+    head = ("package", "version", "runs as", "from", "hash")
+    rows = [
+        (pin.build.release.name, pin.build.release.version, _runs_as(pin), _host_of(pin), _hash_of(pin)) for pin in pins
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [style.faint("  ".join(f"{cell:<{width}}" for cell, width in zip(head, widths, strict=True)).rstrip())]
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        cells[1] = style.good(cells[1])
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _runs_as(pin: Pin) -> str:
+    return ", ".join(dict.fromkeys(f"{capability}: {found.target}" for capability, found in pin.coverage))
+
+
+def _host_of(pin: Pin) -> str:
+    url = pin.build.wheel.url
+    return url.split("/")[2].rpartition("@")[2] if "://" in url else "PyPI"
+
+
+def _hash_of(pin: Pin) -> str:
+    sha256 = pin.build.wheel.sha256
+    return f"sha256 {sha256[:12]}" if sha256 else "not published"
+
+
+def passed_over(answer: Plan) -> str:
+    """Tell in one line what was passed over, the newest with its reason."""
+    newest = answer.rejected[0]
+    names = " ".join(wanted.text or wanted.name for wanted in answer.request.wanted)
+    more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
+    return f"{newest.name} {newest.version} ({why(newest)}){more}: `pascal-install explain {names}`"
+
+
+def why(rejection: Rejection) -> str:
+    """Word a rejection."""
+    return f"{rejection.rule}: {clean(rejection.why)}"
+
+
+def no_plan(answer: Plan, style: Style) -> list[str]:
+    """Word why nothing serves and what would have to change."""
+    problem = answer.problem
+    if problem is None:
+        return []
+    names = " ".join(wanted.text or wanted.name for wanted in answer.request.wanted)
+    lines = [style.bad(f"nothing published serves: {clean(names)}"), f"  {clean(problem.why)}  [{problem.rule}]"]
+    if problem.suggest:
+        lines += ["", "what would work, or what others do", *(f"  - {clean(line)}" for line in problem.suggest)]
+    return lines
+
+
+def commands(answer: Plan, mirrors: Sequence[Mirror] = ()) -> str:
+    """Give the commands as a shell takes them."""
+    from pascal_install.report.commands import commands as commands_of
+
+    return "".join(f"{shell_line(command)}\n" for command in commands_of(answer, mirrors))
+
+
+def shell_line(command: Iterable[str]) -> str:
+    """Quote a command for a POSIX shell, as shlex does."""
+    import shlex
+
+    return shlex.join(command)

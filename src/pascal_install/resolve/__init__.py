@@ -1,0 +1,1 @@
+"""Decide which wheels run on a machine: a pure function from facts to a plan."""

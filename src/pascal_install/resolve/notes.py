@@ -1,0 +1,66 @@
+"""What a plan's reader should know beside the pins."""
+
+from __future__ import annotations
+
+from pascal_install.model.build import CONFIRMED
+from pascal_install.model.cuda import CudaVersion
+from pascal_install.model.plan import Pin
+from pascal_install.resolve.context import Context
+
+
+def notes_for(pins: tuple[Pin, ...], context: Context) -> tuple[str, ...]:
+    """Collect the notes of a plan: assumptions first, then what will not work or will be slow, from data."""
+    names = {pin.build.release.name for pin in pins}
+    return (*_assumptions(pins, context), *_bundled_libraries(pins, context), *advice(names, "plan", context))
+
+
+def advice(names: set[str], when: str, context: Context) -> tuple[str, ...]:
+    """Find the advice for these packages on these GPUs."""
+    capabilities = {str(capability) for capability in context.capabilities}
+    return tuple(
+        found.text
+        for found in context.tables.advice
+        if found.when == when
+        and (not found.capabilities or capabilities.intersection(found.capabilities))
+        and (not found.packages or names.intersection(found.packages))
+    )
+
+
+def _assumptions(pins: tuple[Pin, ...], context: Context) -> list[str]:
+    notes = []
+    driver = context.host.driver
+    if driver is None or (driver.version is None and driver.cuda is None):
+        for label in sorted({pin.build.release.variant for pin in pins} & set(context.variants)):
+            facts = context.variants[label]
+            minimum = facts.min_driver_windows if context.host.os == "windows" else facts.min_driver_linux
+            notes.append(f"the driver is not known: {label} needs driver {minimum} or newer where this will run")
+    for pin in pins:
+        wheel = pin.build.wheel
+        if wheel.existence not in CONFIRMED:
+            notes.append(f"{wheel.filename} is unconfirmed ({wheel.existence}): picked because you allowed it")
+        if pin.build.release.confidence == "disputed":
+            notes.append(f"the device code of {pin.build.release.version} is disputed: {pin.build.release.note}")
+        if not wheel.sha256:
+            notes.append(f"nobody published a hash of {wheel.filename}: the first download is trusted, and recorded")
+    return notes
+
+
+def _bundled_libraries(pins: tuple[Pin, ...], context: Context) -> list[str]:
+    """Compare torch's own cuDNN with the last one that serves each GPU."""
+    notes = []
+    for pin in pins:
+        cudnn = _major_minor(pin.build.release.cudnn)
+        for capability in context.capabilities:
+            generation = context.generation(capability)
+            last = _major_minor(generation.last_cudnn) if generation else None
+            if generation and cudnn and last and cudnn > last:
+                notes.append(
+                    f"torch {pin.build.release.version} requires cuDNN {pin.build.release.cudnn}; the last one for "
+                    f"{generation.name} is {generation.last_cudnn}: convolutions will not run"
+                )
+    return notes
+
+
+def _major_minor(version: str) -> CudaVersion | None:
+    parts = version.split(".")
+    return CudaVersion(int(parts[0]), int(parts[1])) if len(parts) > 1 else None

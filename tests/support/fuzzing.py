@@ -1,0 +1,110 @@
+"""The readers as functions of bytes that may only answer or raise DataError, and good bytes to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pascal_install.binary import library, stream
+from pascal_install.binary.fatbin import read_section
+from pascal_install.binary.source import BytesSource
+from pascal_install.binary.stream import StreamedSource, read_streamed
+from pascal_install.binary.symbols import DynamicLibrary
+from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
+from pascal_install.errors import DataError
+from support.device_code import (
+    CUBIN,
+    PTX,
+    SUFFIX_A,
+    asset,
+    incompressible,
+    pack_elf,
+    pack_entry,
+    pack_fatbin,
+    pack_wheel,
+)
+
+
+def read_fatbins(content: bytes) -> None:
+    """Take the bytes for a section."""
+    read_section(BytesSource(content), 0, len(content))
+
+
+def read_any_library(content: bytes) -> None:
+    """Take the bytes for a library, object or archive."""
+    library.read_library(BytesSource(content), deep=True)
+
+
+def read_pe(content: bytes) -> None:
+    """Take the bytes for a Windows library, whatever their start."""
+    read_any_library(b"MZ" + content[2:])
+
+
+def read_stream(content: bytes) -> None:
+    """Take the bytes for a large library that comes in chunks; the answer must be that of the file."""
+
+    def start() -> Iterator[bytes]:
+        return (content[at : at + 512] for at in range(0, len(content), 512))
+
+    small, stream._SMALL = stream._SMALL, 0
+    try:
+        streamed = read_streamed(StreamedSource(start, len(content)))
+    finally:
+        stream._SMALL = small
+    assert streamed.library == library.read_library(BytesSource(content))
+
+
+def read_symbols(content: bytes) -> None:
+    """Take the bytes for a dynamic library."""
+    found = DynamicLibrary(BytesSource(content))
+    for symbol in found.undefined():
+        found.defines(symbol.name, symbol.version)
+    found.defines("answer")
+    found.version_needs()
+    found.versions()
+
+
+def read_zip(content: bytes) -> None:
+    """Take the bytes for a wheel, and inflate all of it."""
+    source = BytesSource(content)
+    for member in read_members(source, read_directory_place(source), lambda _: True):
+        for _ in content_chunks(source, member):
+            pass
+
+
+def _harness(read: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def tried(content: bytes) -> None:
+        try:
+            read(content)
+        except DataError:
+            return
+
+    return tried
+
+
+READERS: dict[str, Callable[[bytes], None]] = {
+    name: _harness(read)
+    for name, read in {
+        "fatbin": read_fatbins,
+        "elf": read_any_library,
+        "pe": read_pe,
+        "stream": read_stream,
+        "symbols": read_symbols,
+        "zip": read_zip,
+    }.items()
+}
+
+
+def seeds(name: str) -> list[bytes]:
+    """Give good inputs for a reader: small ones, because mutations of large ones rarely hit what matters."""
+    fatbin = pack_fatbin(pack_entry(CUBIN, 60), pack_entry(CUBIN, 90, flags=SUFFIX_A), pack_entry(PTX, 61, header=80))
+    elf = pack_elf({".nv_fatbin": fatbin * 2, "__nv_relfatbin": fatbin})
+    real = asset("librelocatable.so")
+    at = real.index(b"\x50\xed\x55\xba")
+    return {
+        "fatbin": [fatbin, fatbin + bytes(16) + fatbin, real[at : at + 4096]],
+        "elf": [elf, pack_elf({".data": fatbin}), asset("libplain.so"), asset("libkernels.a")[:4096]],
+        "pe": [asset("pascal.dll")[:8192]],
+        "stream": [elf, pack_elf({".rodata": fatbin, ".nv_fatbin": fatbin})],
+        "symbols": [asset("libplain.so")],
+        "zip": [pack_wheel({"x/_C.so": elf, "y": b"stored"}, stored=["y"]), pack_wheel({"a.so": incompressible(64)})],
+    }[name]

@@ -1,0 +1,164 @@
+"""ELF, PE and archives: what is read, what is skipped with its reason, what is damage."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import pytest
+
+from pascal_install.binary.source import BytesSource, DamagedError, UnsupportedError
+from support.device_code import ASSETS, CUBIN, CUOBJDUMP, asset, counts, library, pack_elf, pack_entry, pack_fatbin
+
+FATBIN = pack_fatbin(pack_entry(CUBIN, 60), pack_entry(CUBIN, 61))
+
+
+def test_the_fixtures_are_those_that_were_built() -> None:
+    for line in (ASSETS / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256(asset(name)).hexdigest() == digest, name
+
+
+@pytest.mark.parametrize("name", sorted(CUOBJDUMP))
+def test_real_libraries_read_as_cuobjdump_reads_them(name: str) -> None:
+    assert counts(library(asset(name))) == CUOBJDUMP[name]
+
+
+def test_relocatable_code_is_kept_apart() -> None:
+    found = library(asset("librelocatable.so"))
+    relocatable = {str(target): number for target, number in found.nv_relfatbin.entries}
+    assert (found.nv_fatbin.fatbins, found.nv_relfatbin.fatbins) == (1, 2)
+    assert relocatable == {"sm_60": 2, "sm_61": 2, "compute_61": 2}
+
+
+def test_an_object_file_is_read() -> None:
+    found = library(asset("kernels.o"))
+    assert counts(found) == {"sm_60": 1, "sm_61": 1, "compute_61": 1}
+    assert found.nv_relfatbin.fatbins == 1
+
+
+def test_a_windows_library_is_read_over_its_padding() -> None:
+    found = library(asset("pascal.dll"))
+    assert (found.format, found.machine, found.nv_fatbin.fatbins) == ("pe", "x86_64", 2)
+    assert counts(found) == {"sm_60": 1, "sm_61": 1, "sm_70": 1, "sm_75": 1, "compute_61": 1}
+
+
+def test_an_archive_sums_up_its_members() -> None:
+    found = library(asset("libkernels.a"))
+    assert (found.format, found.machine) == ("ar", "x86_64")
+    assert (found.nv_fatbin.fatbins, found.nv_relfatbin.fatbins) == (1, 1)
+
+
+def test_windows_objects_in_an_archive_are_read() -> None:
+    table = struct.pack("<8sIIIIIIHHI", b".nv_fatb", 0, 0, len(FATBIN), 60, 0, 0, 0, 0, 0x40)
+    coff = struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 0, 0) + table + FATBIN
+    member = b"%-48s%-10d`\n" % (b"kernels.obj/", len(coff))
+    assert counts(library(b"!<arch>\n" + member + coff)) == {"sm_60": 1, "sm_61": 1}
+
+
+@pytest.mark.parametrize(("machine", "name"), [(62, "x86_64"), (183, "aarch64")])
+def test_both_machines_are_read(machine: int, name: str) -> None:
+    found = library(pack_elf({".nv_fatbin": FATBIN}, machine=machine))
+    assert (found.machine, counts(found)) == (name, {"sm_60": 1, "sm_61": 1})
+
+
+def test_tables_of_many_sections_are_read() -> None:
+    # From 65,280 sections on, as in objects with one section for each function, the counts stand in the first line.
+    content = bytearray(pack_elf({".nv_fatbin": FATBIN}))
+    shoff = int.from_bytes(content[40:48], "little")
+    content[60:62] = b"\0\0"
+    content[62:64] = b"\xff\xff"
+    struct.pack_into("<Q", content, shoff + 32, 3)
+    struct.pack_into("<I", content, shoff + 40, 2)
+    assert counts(library(bytes(content))) == {"sm_60": 1, "sm_61": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "empty"),
+        (b"/* GNU ld script */\nINPUT(libfoo.so.1)\n".ljust(80), "neither an ELF"),
+        (b"\x7fELF\x01\x01\x01".ljust(64, b"\0"), "32-bit"),
+        (b"\x7fELF\x02\x02\x01".ljust(64, b"\0"), "big-endian"),
+        (pack_elf({}, machine=8), "machine 8"),
+        (pack_elf({}, machine=190), "bare cubin"),
+        (pack_elf({})[:40] + bytes(8) + pack_elf({})[48:], "without a section table"),
+        (b"MZ" + bytes(62), "DOS"),
+        (b"!<thin>\n", "thin archive"),
+        (b"!<arch>\n", "without 64-bit objects"),
+    ],
+)
+def test_other_files_are_skipped_with_their_reason(content: bytes, why: str) -> None:
+    with pytest.raises(UnsupportedError, match=why):
+        library(content)
+
+
+def test_a_32_bit_windows_library_is_skipped() -> None:
+    content = asset("pascal.dll").replace(b"PE\0\0\x64\x86", b"PE\0\0\x4c\x01")
+    with pytest.raises(UnsupportedError, match="32-bit"):
+        library(content)
+
+
+@pytest.mark.parametrize("name", ["libpascal.so", "pascal.dll", "kernels.o"])
+def test_every_truncation_ends_in_one_of_two_errors(name: str) -> None:
+    content = asset(name)
+    for size in range(0, len(content), 97):
+        try:
+            library(content[:size])
+        except (DamagedError, UnsupportedError):
+            continue
+        # Only bytes that nothing refers to may be missing, at the very end.
+        assert size > len(content) - 1024, size
+
+
+def test_a_section_that_is_cut_short_at_a_fatbin_is_noticed_by_its_wrappers() -> None:
+    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0, 0)
+    with pytest.raises(DamagedError, match="damaged at offset"):
+        library(pack_elf({".nv_fatbin": FATBIN, ".nvFatBinSegment": wrapper * 2}))
+
+
+def test_a_fatbin_without_wrapper_is_sound() -> None:
+    # The device linker's own, in libcurand, libcusparse and libcusolver.
+    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0, 0)
+    assert library(pack_elf({".nv_fatbin": FATBIN * 2, ".nvFatBinSegment": wrapper})).nv_fatbin.fatbins == 2
+
+
+def test_deep_finds_code_kept_as_data_and_reports_it_apart() -> None:
+    decoy = FATBIN[:8] + b"\xff" * 8
+    content = pack_elf({".rodata": b"text" + decoy + bytes(4) + FATBIN * 3, ".nv_fatbin": FATBIN})
+    assert library(content).data is None
+    found = library(content, deep=True)
+    assert found.data is not None
+    assert (found.nv_fatbin.fatbins, found.data.fatbins) == (1, 3)
+
+
+def test_a_member_of_an_archive_is_damaged_at_its_place_in_the_file() -> None:
+    content = bytearray(asset("libkernels.a"))
+    at = content.rindex(b"\x50\xed\x55\xba")
+    content[at + 20] = 1
+    with pytest.raises(DamagedError) as caught:
+        library(bytes(content))
+    assert caught.value.offset == at + 16
+
+
+def test_section_headers_of_another_size_are_damage() -> None:
+    content = bytearray(pack_elf({}))
+    content[58] = 40
+    with pytest.raises(DamagedError, match="offset 58"):
+        library(bytes(content))
+
+
+def test_names_outside_of_the_table_are_damage() -> None:
+    content = bytearray(pack_elf({}))
+    content[62] = 9
+    with pytest.raises(DamagedError, match="offset 62"):
+        library(bytes(content))
+
+
+def test_a_source_may_be_an_open_stream() -> None:
+    from pascal_install.binary.library import read_library
+    from pascal_install.binary.source import StreamSource
+
+    with (ASSETS / "libmixed.so").open("rb") as stream:
+        assert counts(read_library(StreamSource(stream))) == CUOBJDUMP["libmixed.so"]
+    assert BytesSource(b"abc").read_at(2, 5) == b"c"

@@ -1,0 +1,120 @@
+"""`inspect --against`: libraries, folders, wheels and environments against a torch, and the tell-tales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pascal_install.binary.source import DamagedError
+from pascal_install.errors import UsageError
+from pascal_install.inspection.links import check_against
+from support.device_code import pack_wheel
+from support.inspected import add_distribution
+from support.shared_libraries import compile_library, needs_compiler
+
+TORCH = """
+#include <string>
+namespace c10 { int check(int value) { return value; } int named(std::string name) { return name.size(); } }
+"""
+USER = "namespace c10 { int check(int); } int cudaMalloc(); int use() { return c10::check(1) + cudaMalloc(); }"
+RUNTIME = "int cudaMalloc() { return 0; }"
+
+pytestmark = needs_compiler
+
+
+class Pair:
+    """A torch and an extension, built with a CUDA runtime that comes apart, as NVIDIA's does."""
+
+    def __init__(
+        self, folder: Path, torch: str = TORCH, user: str = USER, cuda: str = "12", torch_cuda: str = "12"
+    ) -> None:
+        self.folder = folder
+        self.runtime = compile_library(folder / "nvidia", f"libcudart.so.{cuda}", RUNTIME)
+        of_torch = compile_library(folder / "nvidia", f"libcudart.so.{torch_cuda}", RUNTIME)
+        self.torch = compile_library(folder / "torch-build", "libtorch.so", torch)
+        self.torch_cuda = compile_library(folder / "torch-build", "libtorch_cuda.so", "int c;", of_torch)
+        built_with = compile_library(folder / "user-build", "libtorch.so", TORCH)
+        self.extension = compile_library(folder / "user-build", "_C.so", user, built_with, self.runtime)
+
+    def torch_members(self) -> dict[str, bytes | Path]:
+        return {
+            "torch/lib/libtorch.so": self.torch,
+            "torch/lib/libtorch_cuda.so": self.torch_cuda,
+            "torch/_C.cpython-312-x86_64-linux-gnu.so": self.torch,
+        }
+
+    def check(self, member: str = "ext/_C.so") -> list[str]:
+        """Put both into wheels, and check these."""
+        for name, members in (("torch", self.torch_members()), ("ext", {member: self.extension})):
+            content = {key: value.read_bytes() for key, value in members.items() if isinstance(value, Path)}
+            (self.folder / f"{name}.whl").write_bytes(pack_wheel(content))
+        found = check_against(str(self.folder / "ext.whl"), str(self.folder / "torch.whl"))
+        return [finding.id for finding in found]
+
+
+def test_a_matching_pair_of_wheels_without_nvidias(tmp_path: Path) -> None:
+    assert Pair(tmp_path).check() == []
+
+
+def test_a_gone_function_of_torch_is_certain_without_nvidias_libraries(tmp_path: Path) -> None:
+    assert Pair(tmp_path, torch=TORCH.replace("check(int", "check(long")).check() == ["symbols-missing"]
+
+
+def test_another_cuda_is_told_by_its_library(tmp_path: Path) -> None:
+    assert Pair(tmp_path, cuda="11.0").check() == ["other-cuda"]
+
+
+def test_another_python_is_told_by_the_files_name(tmp_path: Path) -> None:
+    assert Pair(tmp_path).check("ext/_C.cpython-310-x86_64-linux-gnu.so") == ["other-python"]
+
+
+def test_the_switch_of_the_cxx_abi_is_named(tmp_path: Path) -> None:
+    torch = "#define _GLIBCXX_USE_CXX11_ABI 0\n" + TORCH
+    user = (
+        "#include <string>\nnamespace c10 { int named(std::string); } int use() { return c10::named(std::string()); }"
+    )
+    pair = Pair(tmp_path, torch=torch, user=user)
+    assert pair.check() == ["symbols-missing"]
+    found = check_against(str(pair.extension), str(tmp_path / "torch.whl"))
+    assert "C++ ABI" in found[0].evidence
+    assert "c10::named" in found[0].evidence
+
+
+def test_environments_folders_and_single_libraries(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "good")
+    site_dir = tmp_path / "env" / "lib" / "python3.12" / "site-packages"
+    add_distribution(site_dir, "torch", "2.6.0", pair.torch_members())
+    add_distribution(
+        site_dir, "nvidia-cuda-runtime-cu12", "12", {"nvidia/cuda_runtime/lib/libcudart.so.12": pair.runtime}
+    )
+    environment = str(tmp_path / "env")
+    assert check_against(str(pair.extension), environment) == ()
+    broken = Pair(tmp_path / "bad", user=USER.replace("check(", "gone("))
+    add_distribution(site_dir, "ext", "1", {"ext/_C.so": broken.extension})
+    assert [finding.id for finding in check_against(environment, environment)] == ["symbols-missing"]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "_C.so").write_bytes(broken.extension.read_bytes())
+    assert [finding.id for finding in check_against(str(tmp_path / "folder"), str(site_dir))] == ["symbols-missing"]
+
+
+def test_libraries_of_one_package_may_serve_each_other(tmp_path: Path) -> None:
+    # fbgemm_gpu 1.1.0: the first one loaded offers its symbols to the next.
+    pair = Pair(tmp_path, user=USER.replace("check(", "own("))
+    assert pair.check() == ["symbols-missing"]
+    sibling = compile_library(tmp_path, "libown.so", "namespace c10 { int own(int value) { return value; } }")
+    content = {"ext/_C.so": pair.extension.read_bytes(), "ext/libown.so": sibling.read_bytes()}
+    (tmp_path / "both.whl").write_bytes(pack_wheel(content))
+    assert check_against(str(tmp_path / "both.whl"), str(tmp_path / "torch.whl")) == ()
+
+
+def test_what_is_no_torch_or_no_place_is_a_usage_error(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.check()
+    with pytest.raises(UsageError, match="no torch in"):
+        check_against(str(pair.extension), str(tmp_path / "nvidia"))
+    with pytest.raises(UsageError, match="no environment, folder or wheel"):
+        check_against(str(tmp_path / "absent.whl"), str(tmp_path / "torch.whl"))
+    (tmp_path / "bad.whl").write_bytes(b"no wheel")
+    with pytest.raises(DamagedError, match=r"^bad\.whl is damaged"):
+        check_against(str(tmp_path / "bad.whl"), str(tmp_path / "torch.whl"))
