@@ -113,7 +113,7 @@ def _host_of(pin: Pin) -> str:
 
 def _hash_of(pin: Pin) -> str:
     sha256 = pin.build.wheel.sha256
-    return f"sha256 {sha256[:12]}" if sha256 else "not published"
+    return f"sha256 {sha256[:12]}" if sha256 else "none known yet"
 
 
 def passed_over(answer: Plan) -> str:

@@ -29,9 +29,11 @@ def test_a_given_folder_goes_before_the_packaged_copy_before_the_checkout(tmp_pa
     assert locate.data_dir(str(given), str(package)) == str(given)
 
 
-def test_this_checkout_is_found() -> None:
-    assert Path(locate.data_dir()) == REAL
-    assert locate.compiled_dir() == ""
+def test_our_own_data_is_found() -> None:
+    packaged = Path(locate.__file__).parents[1] / "resolver_data"
+    installed = packaged.is_dir()
+    assert Path(locate.data_dir()) == (packaged if installed else REAL)
+    assert bool(locate.compiled_dir()) == installed
 
 
 def test_the_compiled_form_is_made_once(tmp_path: Path) -> None:
