@@ -16,6 +16,7 @@ from pascal_install.facts.gpu_name import find_gpu
 from pascal_install.model.cuda import ComputeCapability
 
 if TYPE_CHECKING:
+    from pascal_install.inspection.pairs import Pair
     from pascal_install.inspection.report import Report
 
 EPILOG = """\
@@ -24,6 +25,7 @@ examples:
   pascal-install inspect ./venv --gpu "GTX 1080 Ti"              everything in an environment
   pascal-install inspect xformers-0.0.30-cp311-cp311-manylinux_2_28_x86_64.whl
   pascal-install inspect https://host.example/some.whl --quick --gpu 6.1
+  pascal-install inspect ./xformers.whl --against torch          will it load beside the installed torch?
 """
 
 
@@ -38,6 +40,11 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built.value("--python", "the environment of a NAME: a path or a version", metavar="PYTHON")
     built.switch("--quick", "of a wheel: stop at a proven yes (needs a GPU)")
     built.switch("--deep", "also find device code that is kept as plain data, and report it apart")
+    built.value(
+        "--against",
+        "do the symbols resolve beside this torch: an environment, folder, wheel, URL, or `torch`, the installed one",
+        metavar="TORCH",
+    )
     add_network(built)
     add_output(built)
     return built
@@ -54,17 +61,23 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         _inspect(subject, gpus, settings, environ, quick=options.quick, deep=options.deep)
         for subject in options.subjects
     ]
+    pairs = [_pair(subject, options.against, settings, environ) for subject in options.subjects if options.against]
     if options.format == "json":
         from pascal_install.inspection.document import document
         from pascal_install.report.document import to_json
 
         documents = [document(report, gpus) for report in reports]
+        for found, pair in zip(documents, pairs, strict=False):
+            from pascal_install.inspection.pairs import pair_document
+
+            found["against"] = pair_document(pair)
         sys.stdout.write(to_json(documents[0] if len(documents) == 1 else {"schema": 1, "inspections": documents}))
     else:
-        from pascal_install.report.inspected import inspected
+        from pascal_install.report.inspected import against, inspected
 
         color = wants_color(options, environ)
         sys.stdout.write("\n".join(inspected(report, gpus, verbose=options.verbose, color=color) for report in reports))
+        sys.stdout.writelines("\n" + against(pair, verbose=options.verbose, color=color) for pair in pairs)
     return 0
 
 
@@ -77,6 +90,14 @@ def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[ComputeCapabi
 
     host = find_host(settings, environ, describe_platform("", f"{sys.version_info[0]}.{sys.version_info[1]}"))
     return tuple(sorted({gpu.capability for gpu in host.visible_gpus if gpu.capability and gpu.source != "pci"}))
+
+
+def _pair(subject: str, torch: str, settings: Settings, environ: Mapping[str, str]) -> Pair:
+    from pascal_install.inspection.pairs import check_pair, is_name
+
+    folders = site_dirs(settings, environ) if is_name(subject) or is_name(torch) else ()
+    fetcher = make_fetcher(settings, environ) if "://" in f"{subject} {torch}" else None
+    return check_pair(subject, torch, fetcher, site_dirs=folders)
 
 
 def _inspect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, settings_of
+from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, lock_of, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
 
@@ -15,6 +15,8 @@ examples:
   pascal-install install exllamav2 --python ./venv
   pascal-install install exllamav2 --gpu "GTX 1080 Ti"         in a Dockerfile, where there is no GPU
   pascal-install install torch --torch-source pypi             where only PyPI can be reached
+  pascal-install install --from pylock.toml                    what `pascal-install lock` wrote
+  pascal-install install --wheelhouse DIR                      without a network, what `download` brought
 
 Everything is fetched and checked before the environment is touched, and put back if anything fails.
 """
@@ -23,7 +25,7 @@ Everything is fetched and checked before the environment is touched, and put bac
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("install", "Resolve, fetch, change the environment in one step, verify.", environ, EPILOG)
-    add_resolving(built)
+    add_resolving(built, or_lock=True)
     add_network(built)
     built.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
     built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
@@ -38,14 +40,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         from pascal_install.cli import plan
 
         return plan.main([argument for argument in arguments if argument != "--dry-run"], environ)
-    from pascal_install.api import make_install
+    from pascal_install.api import install_locked, make_install
     from pascal_install.cli.signals import interrupt_when_told_to_end
     from pascal_install.cli.watch import Watch
 
     interrupt_when_told_to_end()
     wants_json = options.format == "json"
     watch = Watch(quiet=options.quiet or wants_json, verbose=options.verbose, color=wants_color(options, environ))
-    done = make_install(options.packages, settings_of(options), environ, watch, watch.progress)
+    lock, settings = lock_of(options), settings_of(options)
+    if lock:
+        done = install_locked(lock, options.packages, settings, environ, watch, watch.progress)
+    else:
+        done = make_install(options.packages, settings, environ, watch, watch.progress)
     if wants_json:
         from pascal_install.report.document import to_json
         from pascal_install.report.outcome import outcome_document

@@ -15,8 +15,11 @@ COMMANDS: Mapping[str, str] = {
     "install": "resolve, install, verify (what `pascal-install PACKAGE` does)",
     "plan": "resolve only: what would be installed, and why",
     "explain": "every candidate, and the rule that passed it over",
+    "lock": "a pylock.toml (PEP 751) that pip, uv and `install --from` take",
+    "download": "a folder of wheels for machines without a network",
     "inspect": "which architectures a wheel, library or environment carries",
     "info": "GPUs, driver and target, as detected, and how",
+    "doctor": "what is wrong with this environment, and the plan that mends it",
     "rollback": "back to what was there before the last install",
     "completion": "print the completion script of a shell",
 }

@@ -83,11 +83,17 @@ class _Collect(argparse.Action):
         setattr(namespace, self.dest, [values] if given is self.default else [*given, values])
 
 
-def add_resolving(parser: Parser) -> None:
-    """Add what decides an answer."""
+def add_resolving(parser: Parser, *, or_lock: bool = False) -> None:
+    """Add what decides an answer. `or_lock`: a lock or a wheelhouse may say it instead of packages."""
     parser.add_argument(
-        "packages", nargs="+", metavar="PACKAGE", help="exllamav2, torch, 'exllamav2==0.2.9', 'torch<2.9'"
+        "packages",
+        nargs="*" if or_lock else "+",
+        metavar="PACKAGE",
+        help="exllamav2, torch, 'exllamav2==0.2.9', 'torch<2.9'",
     )
+    if or_lock:
+        parser.value("--from", "instead of packages: what this pylock.toml says", metavar="LOCK")
+        parser.value("--wheelhouse", "instead of packages: from this folder, without a network", metavar="DIR")
     add_machine(parser)
     parser.value("--torch-source", "who publishes the torch that is picked", choices=("pytorch", "pypi", "auto"))
     parser.switch("--allow-unconfirmed", "also take wheels that a build matrix lists but nobody is known to have used")
@@ -121,6 +127,18 @@ def add_output(parser: Parser, formats: Sequence[str] = ("text", "json")) -> Non
     parser.switch("--no-color", "no colour, on a terminal too")
 
 
+def lock_of(options: argparse.Namespace) -> str:
+    """Give the path of the lock that is to be installed from; empty where packages are asked for. Raises UsageError."""
+    lock, folder = getattr(options, "from"), options.wheelhouse
+    if options.packages and lock:
+        raise UsageError("packages or --from: a lock says itself what it holds")
+    if folder and lock:
+        raise UsageError("--from or --wheelhouse: a wheelhouse has its own lock")
+    if not (options.packages or lock or folder):
+        raise UsageError("nothing to install: name a PACKAGE, a lock (--from) or a wheelhouse (--wheelhouse)")
+    return f"{folder.rstrip('/')}/pylock.toml" if folder else str(lock)
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """Give the settings that parsed options ask for; options that a command does not have keep their defaults."""
     given = vars(options)
@@ -136,7 +154,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         catalogue=given.get("catalogue", ""),
         mirrors=tuple(parse_mirror(text) for text in given.get("mirror", ())),
         cert=given.get("cert", ""),
-        offline=given.get("offline", False),
+        offline=given.get("offline", False) or bool(given.get("wheelhouse")),
         wheelhouse=given.get("wheelhouse", ""),
         installer=given.get("installer") or "pip",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import make_plan
-from pascal_install.cli.options import FORMATS, Parser, add_network, add_output, add_resolving, settings_of
-from pascal_install.errors import UnsatisfiableError
+from pascal_install.cli.options import FORMATS, Parser, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.errors import UnsatisfiableError, UsageError
 from pascal_install.model.address import Mirror
 from pascal_install.model.plan import Plan
 
@@ -22,7 +23,7 @@ examples:
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
-    add_resolving(built)
+    add_resolving(built, or_lock=True)
     add_network(built)
     add_output(built, FORMATS)
     return built
@@ -32,10 +33,27 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print the plan; 3 where there is none."""
     options = parser(environ).parse_args(arguments)
     settings = settings_of(options)
-    answer = make_plan(options.packages, settings, environ)
+    lock = lock_of(options)
+    if options.format == "pylock":
+        return _print_lock(options, lock, environ)
+    if lock:
+        from pascal_install.api import read_locked
+
+        answer = read_locked(lock, settings, environ).plan
+    else:
+        answer = make_plan(options.packages, settings, environ)
     color = wants_color(options, environ)
     sys.stdout.write(render(answer, options.format or "text", mirrors=settings.mirrors, color=color))
     return 0 if answer.pins else UnsatisfiableError.exit_code
+
+
+def _print_lock(options: argparse.Namespace, lock: str, environ: Mapping[str, str]) -> int:
+    """Print what `pascal-install lock -o -` does: a lock names the dependencies too, so this asks the indexes."""
+    if lock:
+        raise UsageError(f"--format pylock: {lock} is a lock already")
+    from pascal_install.cli.lock import write_lock
+
+    return write_lock(options, "-", environ)
 
 
 def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool = False) -> str:

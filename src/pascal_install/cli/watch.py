@@ -20,6 +20,7 @@ _PHASES = {
     "verify": "verifying: files, imports, architectures",
     "undo": "putting back what was there",
     "not-published": "not published after all, taking the next candidate",
+    "first-use": "no hash is published for this file: what comes now is trusted, and its hash recorded",
     "torch-source": "PyTorch's host cannot be reached, taking torch from PyPI",
 }
 

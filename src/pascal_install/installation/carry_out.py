@@ -13,6 +13,7 @@ from pascal_install.installation.change import plan_change
 from pascal_install.installation.execute import Options, Outcome, missing
 from pascal_install.installation.gather import gather
 from pascal_install.installation.hooks import Hooks
+from pascal_install.installation.lock_reading import check_unread
 from pascal_install.installation.needs import markers_for, roots, same_version, unmet
 from pascal_install.installation.preconditions import check_space, check_target
 from pascal_install.installation.publication import NotPublishedError, unpublished
@@ -34,7 +35,7 @@ def carry_out(plan: Plan, options: Options, hooks: Hooks) -> Outcome:
     with locked(target, options.lock_timeout_s, hooks) as locks:
         bring_back(target, hooks)
         environment = read_environment(target)
-        if not missing(plan, environment):
+        if not missing(plan, environment, options.unwanted):
             return Outcome("in-place")
         return _install(plan, environment, options, Transaction(target, backend, hooks, locks), pip)
 
@@ -54,7 +55,10 @@ def _install(plan: Plan, environment: Environment, options: Options, transaction
     with working(plan, environment, options, transaction.hooks, newest_pip(target, options.environ, pip)) as work:
         selected = select(work) if options.selected is None else _missing_of(options.selected, environment)
         incoming = gather(selected, work)
-        change = plan_change({name: one.facts for name, one in incoming.items()}, environment, work.markers)
+        plan = check_unread(plan, {name: one.path for name, one in incoming.items()})
+        change = plan_change(
+            {name: one.facts for name, one in incoming.items()}, environment, work.markers, options.unwanted
+        )
         unpacked = sum(one.facts.unpacked_bytes for one in incoming.values())
         check_space(target, options.cache_dir, work.folder, 0, unpacked)
         transaction.hooks.on_change(change)

@@ -44,8 +44,10 @@ def is_nvidia_family(name: str) -> bool:
     return name.startswith(("nvidia-", "cuda-")) or name in ("triton", "pytorch-triton")
 
 
-def plan_change(incoming: Mapping[str, WheelFacts], environment: Environment, markers: Markers) -> Change:
-    """Find out what goes and what comes. Raises TargetError where something cannot be taken away."""
+def plan_change(
+    incoming: Mapping[str, WheelFacts], environment: Environment, markers: Markers, unwanted: Iterable[str] = ()
+) -> Change:
+    """Find out what goes and what comes; `unwanted` goes too. Raises TargetError where something cannot be removed."""
     steps = []
     outgoing: list[Distribution] = []
     for name, wheel in sorted(incoming.items()):
@@ -56,6 +58,11 @@ def plan_change(incoming: Mapping[str, WheelFacts], environment: Environment, ma
     outgoing += left
     why = "came with what is replaced; nothing else needs it"
     steps += [Step("remove", one.name, one.version, "", why) for one in left]
+    for name in unwanted:
+        going = {one.folder for one in outgoing}
+        gone = [one for one in environment.found.get(name, ()) if one.folder not in going]
+        outgoing += gone
+        steps += [Step("remove", one.name, one.version, "", "not wanted beside what stays") for one in gone]
     for one in outgoing:
         if one.folder.endswith(".egg-info"):
             raise TargetError(

@@ -19,12 +19,15 @@ from pascal_install import process
 from pascal_install.errors import InstallerError
 from pascal_install.installation.backend import Pip, failure
 from pascal_install.installation.change import is_nvidia_family
-from pascal_install.installation.needs import Markers, active, meets, roots, unmet, why_unmet
+from pascal_install.installation.needs import Markers, active, meets, roots, unmet, walk, why_unmet
 from pascal_install.installation.standins import write_stand_in
 from pascal_install.installation.state import Environment, requires
 from pascal_install.model.plan import Plan
 
 _RESOLVE_TIMEOUT_S = 900.0
+
+#: Each round asks for what the one before left out; a chain of dependencies that only the target has is short.
+_MOST_ROUNDS = 12
 
 #: Settings that change what pip does, not where it looks: they must not reach a dry run.
 _NOT_OURS = (
@@ -65,6 +68,8 @@ class Resolver(NamedTuple):
     check_page: Callable[[str, str], object]
     """Raises NetworkError where an index (`torch` or `own`) fails to tell of a project."""
     options: tuple[str, ...] = ()
+    is_elsewhere: bool = False
+    """The target is another machine's: what pip chooses is put right by `_for_markers`."""
 
 
 class Chosen(NamedTuple):
@@ -142,11 +147,59 @@ def choose_rest(
         return []
     folder = os.path.join(resolver.folder, "stand-ins")
     os.makedirs(folder, exist_ok=True)
-    stand_ins = [write_stand_in(folder, name, one.version, one.requires) for name, one in settled.items()]
     lines = [_line(root) for root in roots(plan) if str(canonicalize_name(root.name)) not in settled]
+    if resolver.is_elsewhere:
+        return _for_markers(wanted, settled, lines, resolver, folder)
+    stand_ins = [write_stand_in(folder, name, one.version, one.requires) for name, one in settled.items()]
     found = _with_sources_if_needed((*stand_ins, *lines), resolver)
     chosen = [one for one in found if one.name not in settled]
     return [*chosen, *_choose_repairs(wanted, {*settled, *(one.name for one in chosen)}, resolver)]
+
+
+def _for_markers(
+    wanted: Sequence[Requirement],
+    settled: Mapping[str, Settled],
+    lines: Sequence[str],
+    resolver: Resolver,
+    folder: str,
+) -> list[Chosen]:
+    """Choose for a Python that is not here. pip reads markers for the one that runs it, whatever it is told.
+
+    So what it chooses is walked with the markers of the target: what is missing is asked for by name, and what nothing
+    requires there is left out.
+    """
+    stand_ins = [
+        write_stand_in(folder, name, one.version, [_line(need) for need in active(one.requires, resolver.markers)])
+        for name, one in settled.items()
+    ]
+    asked = list(lines)
+    for _ in range(_MOST_ROUNDS):
+        found = {one.name: one for one in _with_sources_if_needed((*stand_ins, *asked), resolver)}
+        reached: set[str] = set()
+        missing: list[str] = []
+
+        def visit(
+            need: Requirement,
+            found: Mapping[str, Chosen] = found,
+            reached: set[str] = reached,
+            missing: list[str] = missing,
+        ) -> tuple[str, ...] | None:
+            name = str(canonicalize_name(need.name))
+            if name in settled:
+                return settled[name].requires
+            if name not in found or not meets(found[name].version, need):
+                missing.append(_line(need))
+                return None
+            reached.add(name)
+            return found[name].requires
+
+        walk(wanted, resolver.markers, visit)
+        if not missing:
+            return [one for name, one in found.items() if name in reached]
+        asked += missing
+    raise InstallerError(
+        "pip did not find out what is needed on the other machine", code="resolution", cause="\n".join(missing)
+    )
 
 
 def _with_sources_if_needed(lines: Sequence[str], resolver: Resolver) -> list[Chosen]:
@@ -154,6 +207,8 @@ def _with_sources_if_needed(lines: Sequence[str], resolver: Resolver) -> list[Ch
     try:
         return _dry_run(("--only-binary", ":all:", *lines), resolver, "own")
     except InstallerError as error:
+        if resolver.is_elsewhere:
+            raise  # a source cannot be built here for another machine
         if "No matching distribution found" not in error.cause and "ResolutionImpossible" not in error.cause:
             raise
     return _dry_run(("--prefer-binary", *lines), resolver, "own")

@@ -38,6 +38,8 @@ class Options(NamedTuple):
     """The files, where a lock or a wheelhouse has chosen them already: then nothing is resolved."""
     progress: Progress | None = None
     """Passed on to the downloads."""
+    unwanted: tuple[str, ...] = ()
+    """Distributions, by normalised name, that go with the same change."""
 
 
 class Outcome(NamedTuple):
@@ -58,7 +60,11 @@ def execute(plan: Plan, options: Options, hooks: Hooks = SILENT) -> Outcome:
     families of `errors`, each with the environment as it was before.
     """
     target = plan.target
-    if target.executable and not open_journals(target) and not missing(plan, read_environment(target)):
+    if (
+        target.executable
+        and not open_journals(target)
+        and not missing(plan, read_environment(target), options.unwanted)
+    ):
         return Outcome("in-place")
     # What follows loads requests and more: finding all in place must not cost that.
     from pascal_install.installation.carry_out import carry_out
@@ -66,6 +72,7 @@ def execute(plan: Plan, options: Options, hooks: Hooks = SILENT) -> Outcome:
     return carry_out(plan, options, hooks)
 
 
-def missing(plan: Plan, environment: Environment) -> tuple[Need, ...] | tuple[str, ...]:
+def missing(plan: Plan, environment: Environment, unwanted: tuple[str, ...] = ()) -> tuple[Need, ...] | tuple[str, ...]:
     """Tell what keeps the environment from being what the plan says; empty where all is in place and whole."""
-    return unmet(roots(plan), environment, markers_for(plan.target)) or environment.leftovers
+    needs = unmet(roots(plan), environment, markers_for(plan.target))
+    return needs or environment.leftovers or tuple(name for name in unwanted if name in environment.found)

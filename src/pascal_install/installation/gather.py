@@ -80,7 +80,7 @@ def _local(file: File) -> Fetched:
     found = sha256_of(path)
     if file.sha256 and found != file.sha256:
         raise VerificationError(
-            f"{path} is not the file that pip chose",
+            f"{path} is not the file that was chosen",
             code="hash-mismatch",
             cause=f"expected sha256 {file.sha256}, found {found}",
         )

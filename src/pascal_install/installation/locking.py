@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pascal_install.errors import UsageError
+from pascal_install.fetch import disk
 from pascal_install.installation.backend import Pip, choose_pip, newest_pip
 from pascal_install.installation.execute import Options
 from pascal_install.installation.gather import fetch_files, gather
 from pascal_install.installation.hooks import SILENT, Hooks
-from pascal_install.installation.lockfile import lock_text
+from pascal_install.installation.lock_reading import parse_lock
+from pascal_install.installation.lockfile import Naming, lock_text
 from pascal_install.installation.publication import NotPublishedError, unpublished
 from pascal_install.installation.selection import Selected, Work, select, working
 from pascal_install.installation.state import Environment
 from pascal_install.installation.wheelstore import File
-from pascal_install.model.address import redact
+from pascal_install.model.address import mirrored, redact
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Plan
 
@@ -29,37 +31,68 @@ REQUIREMENTS = "requirements.txt"
 _NOTHING = Environment((), {}, (), {})
 
 
-def lock(plan: Plan, options: Options, hooks: Hooks = SILENT) -> str:
+def lock(plan: Plan, options: Options, hooks: Hooks = SILENT, known: Mapping[str, str] | None = None) -> str:
     """Give the lock of a plan as TOML. The same plan and the same indexes give the same bytes.
 
-    A file whose hash nobody published is fetched to learn it; the hooks hear `first-use` for each. Raises
-    NotPublishedError as an install does.
+    A file whose hash nobody published is fetched to learn it; the hooks hear `first-use` for each. `known` holds the
+    hashes, by address, that an earlier lock recorded: a file must still have them. Raises NotPublishedError as an
+    install does.
     """
     with _selecting(plan, options, hooks) as (selected, work):
-        return lock_text(plan, _with_hashes(selected, work), work.settings.index_url)
+        first_use = _tell_first_use(selected, hooks)
+        hashed = _with_hashes(selected, known or {}, work)
+        return lock_text(plan, hashed, Naming(work.settings.index_url, options.mirrors, {}, first_use))
 
 
-def download(plan: Plan, options: Options, folder: str, hooks: Hooks = SILENT) -> tuple[str, ...]:
+def recorded_hashes(text: str, where: str) -> dict[str, str]:
+    """Read from a lock the SHA-256 of every file, by address. Raises DataError where it is none."""
+    files = [
+        file
+        for package in parse_lock(text, where).packages
+        for file in (*(package.wheels or ()), package.sdist)
+        if file
+    ]
+    return {file.url: file.hashes.get("sha256", "") for file in files if file.url}
+
+
+def download(folder: str, plan: Plan, options: Options, hooks: Hooks = SILENT) -> tuple[str, ...]:
     """Fill a folder with all wheels of a plan, and give their file names.
 
     Beside them lie a lock whose paths name them, from which `install --from` works without a network, and a
     requirements.txt with hashes for pip itself. What is published as source only is built.
     """
     with _selecting(plan, options, hooks) as (selected, work):
+        first_use = _tell_first_use(selected, hooks)
         incoming = gather(selected, work)
-        os.makedirs(folder, exist_ok=True)
+        with disk.writing(folder):
+            os.makedirs(folder, exist_ok=True)
         placed = []
         for one in selected:
             path = incoming[one.name].path
             name = os.path.basename(path)
-            shutil.copyfile(path, os.path.join(folder, name))
+            with disk.writing(os.path.join(folder, name)):
+                _place(path, os.path.join(folder, name))
             file = File(name, (one.file.urls[0],), incoming[one.name].sha256, os.path.getsize(path))
             placed.append(one._replace(file=file))
         names = {one.file.filename: one.file.filename for one in placed}
-        _write(folder, MANIFEST, lock_text(plan, placed, work.settings.index_url, names))
+        naming = Naming(work.settings.index_url, options.mirrors, names, first_use)
+        _write(folder, MANIFEST, lock_text(plan, placed, naming))
         lines = sorted(f"{one.name}=={one.version} --hash=sha256:{one.file.sha256}\n" for one in placed)
         _write(folder, REQUIREMENTS, "".join(lines))
     return tuple(sorted(names))
+
+
+def _place(source: str, path: str) -> None:
+    """Copy a file in one step: a killed download leaves no half wheel under its own name."""
+    shutil.copyfile(source, f"{path}.part")
+    os.replace(f"{path}.part", path)
+
+
+def _tell_first_use(selected: Sequence[Selected], hooks: Hooks) -> frozenset[str]:
+    names = [one.file.filename for one in selected if not one.file.sha256]
+    for name in names:
+        hooks.on_phase("first-use", name)
+    return frozenset(names)
 
 
 def _write(folder: str, name: str, text: str) -> None:
@@ -83,18 +116,12 @@ def _selecting(plan: Plan, options: Options, hooks: Hooks) -> Iterator[tuple[tup
 def _looking_past_what_is_installed(target: Target, options: Options) -> tuple[Pip, tuple[str, ...]]:
     """Choose the pip that resolves, with the options that make it do so for this target.
 
-    For another machine our own pip is told its tags. Markers deep inside the dependencies it reads for the Python that
-    runs it, which is why another operating system is refused.
+    For another machine our own pip is told its tags. It still reads markers for the Python that runs it, which
+    `dependencies` puts right.
     """
     if target.executable:
         chosen = choose_pip(target, options.environ)
         return newest_pip(target, options.environ, chosen), ("--ignore-installed",)
-    if target.os != ("windows" if os.name == "nt" else sys.platform):
-        raise UsageError(
-            f"a lock for {target.os} cannot be made on this operating system",
-            code="other-system",
-            hints=(f"run the same command on a {target.os} machine",),
-        )
     tags = [tag.split("-") for tag in target.tags]
     platforms = dict.fromkeys(platform for _, _, platform in tags if platform != "any")
     abis = dict.fromkeys(abi for _, abi, _ in tags if abi != "none")
@@ -104,7 +131,7 @@ def _looking_past_what_is_installed(target: Target, options: Options) -> tuple[P
     return Pip((sys.executable, "-m", "pip"), options.environ), (*fixed, "--only-binary=:all:", *given)
 
 
-def _with_hashes(selected: Sequence[Selected], work: Work) -> list[Selected]:
+def _with_hashes(selected: Sequence[Selected], known: Mapping[str, str], work: Work) -> list[Selected]:
     """Learn the hashes that nobody published from the files themselves."""
     for one in selected:
         if one.file.urls[0].startswith("file:"):
@@ -113,10 +140,12 @@ def _with_hashes(selected: Sequence[Selected], work: Work) -> list[Selected]:
                 code="local-file",
                 hints=("use `pascal-install download`, which takes the file along",),
             )
-    unknown = [one.file for one in selected if not one.file.sha256]
-    for file in unknown:
-        work.hooks.on_phase("first-use", file.filename)
-    fetched = fetch_files(unknown, work) if unknown else {}
+    unknown = {
+        one.file.filename: one.file._replace(sha256=known.get(redact(mirrored(one.file.urls[0], work.mirrors)), ""))
+        for one in selected
+        if not one.file.sha256
+    }
+    fetched = fetch_files(list(unknown.values()), work) if unknown else {}
     return [
         one._replace(file=one.file._replace(sha256=fetched[one.file.filename].sha256)) if not one.file.sha256 else one
         for one in selected

@@ -55,6 +55,7 @@ class Work(NamedTuple):
     workers: int
     progress: Progress | None
     hooks: Hooks
+    offline: bool = False
     pip_options: tuple[str, ...] = ()
     """Further options of the dry runs: a lock looks past what is installed."""
 
@@ -136,6 +137,7 @@ def working(
             workers=options.workers,
             progress=options.progress,
             hooks=hooks,
+            offline=options.offline,
             pip_options=pip_options,
         )
 
@@ -194,12 +196,17 @@ def _resolver(work: Work, torch_index: str) -> Resolver:
     own = settings_environ(work.environ)
     bare = {key: value for key, value in own.items() if not key.startswith("PIP_")}
     bare.update(PIP_CONFIG_FILE=os.devnull, PIP_USER="0", **work.settings.connection_environ())
+    if work.offline:
+        own, bare = {**own, "PIP_NO_INDEX": "1"}, {**bare, "PIP_NO_INDEX": "1"}
 
     def check(index: str, name: str) -> None:
         urls = (torch_index,) if index == "torch" else work.settings.index_urls
         any(check_page(work.fetcher, url, name) for url in urls)
 
-    return Resolver(work.pip, own, bare, work.folder, work.markers, work.environment, check, work.pip_options)
+    is_elsewhere = not work.plan.target.executable
+    return Resolver(
+        work.pip, own, bare, work.folder, work.markers, work.environment, check, work.pip_options, is_elsewhere
+    )
 
 
 def _selected(chosen: Chosen, index_url: str) -> Selected:

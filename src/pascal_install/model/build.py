@@ -14,6 +14,9 @@ CONFIRMED = frozenset({"proven", "tag-workflow"})
 #: Confidence of a release's list of architectures, strongest first.
 CONFIDENCE = ("binary", "script", "release-notes", "user-report", "matrix", "disputed")
 
+#: Confidence of a build that a foreign lock names and nobody knows: its wheel is read once it is here.
+UNREAD = "unread"
+
 
 class Wheel(NamedTuple):
     """One published file."""

@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     problem: Problem | None = None
     others: tuple[str, ...] = ()
     """Requirements that the catalogue does not know: they are left to pip and the person's own index settings."""
+    is_complete: bool = False
+    """True for what a lock says: nothing is added to it."""
 
     def pin(self, name: str) -> Pin | None:
         """Find the pin of a package, by normalised name."""

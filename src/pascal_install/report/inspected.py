@@ -6,9 +6,15 @@ from collections.abc import Sequence
 
 from pascal_install.binary.coverage import Binary, judge
 from pascal_install.binary.fatbin import FatbinSection
+from pascal_install.binary.linking import readable
+from pascal_install.inspection.links import certainly_missing
+from pascal_install.inspection.pairs import Pair
 from pascal_install.inspection.report import Report, verdict
 from pascal_install.model.cuda import ComputeCapability, Coverage
 from pascal_install.report.text import Style, clean
+
+#: Missing symbols that are named without --verbose.
+_SHOWN = 10
 
 
 def inspected(report: Report, gpus: Sequence[ComputeCapability], *, verbose: bool, color: bool) -> str:
@@ -30,6 +36,28 @@ def inspected(report: Report, gpus: Sequence[ComputeCapability], *, verbose: boo
     lines += [f"  skipped  {text}" for text in skipped] if verbose else []
     if skipped and not verbose:
         lines.append(f"  {len(skipped)} files skipped (--verbose names them)")
+    return "\n".join(lines) + "\n"
+
+
+def against(pair: Pair, *, verbose: bool, color: bool) -> str:
+    """Word whether an extension loads beside a torch, and each symbol that is missing under the name the linker knows.
+
+    The readable name stands in front, without parameters: the loader's demangler is native code, and hostile names
+    would reach it. What stands behind can be given to c++filt.
+    """
+    style = Style(color=color)
+    title = style.strong(f"{clean(pair.subject)} beside {clean(pair.torch)}")
+    if not pair.libraries and not pair.findings:
+        return f"{title}\n  nothing in it links with torch\n"
+    lines = [f"{title}  {len(pair.libraries)} libraries that link with torch"]
+    lines.append(f"  {style.good('loads') if pair.loads else style.bad('does not load')}")
+    lines += [f"  {found.severity}  {clean(found.summary)}: {clean(found.evidence)}" for found in pair.findings]
+    for linked in pair.libraries:
+        missing = certainly_missing(linked.resolution)
+        shown = missing if verbose else missing[:_SHOWN]
+        lines += [f"    {clean(linked.member)}  {clean(readable(one.name))}  {clean(one.name)}" for one in shown]
+        if len(missing) > len(shown):
+            lines.append(f"    {clean(linked.member)}  and {len(missing) - len(shown)} more (--verbose names them)")
     return "\n".join(lines) + "\n"
 
 

@@ -60,6 +60,8 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False) -
         lines += no_plan(answer, style)
         return "\n".join(lines) + "\n"
     lines += picks(answer.pins, style)
+    if answer.is_complete:
+        return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
     lines += [f"{clean(other)}  not in the catalogue: left to pip and your own index" for other in answer.others]
     lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
     lines += [""] if answer.notes else []
@@ -103,7 +105,9 @@ def picks(pins: Sequence[Pin], style: Style) -> list[str]:
 
 
 def _runs_as(pin: Pin) -> str:
-    return ", ".join(dict.fromkeys(f"{capability}: {found.target}" for capability, found in pin.coverage))
+    return ", ".join(
+        dict.fromkeys(f"{capability}: {found.target or 'not read yet'}" for capability, found in pin.coverage)
+    )
 
 
 def _host_of(pin: Pin) -> str:

@@ -72,7 +72,8 @@ def _runs(found: Coverage, release: Release, context: Context) -> bool:
     """
     if found.kind != "ptx":
         return found.kind == "cubin"
-    driver, toolkit = context.host.driver, variant_cuda(release.variant)
+    driver = context.host.driver
+    toolkit = variant_cuda(release.variant) if release.variant else None  # a foreign lock does not tell it
     return driver is None or driver.cuda is None or toolkit is None or driver.cuda >= toolkit
 
 
@@ -166,8 +167,13 @@ def fits_torch(release: Release, torch: Release) -> bool:
     The C++ ABI of torch changes with every version. Another torch version, or another CUDA build of one, counts only
     where the catalogue holds evidence for it.
     """
+    return runs_with(release, torch.public_version, torch.variant)
+
+
+def runs_with(release: Release, torch_version: str, torch_variant: str) -> bool:
+    """Tell the same for a torch given by its version, without local version, and its CUDA variant."""
     if not release.torch:
         return True
-    if torch.variant != release.variant and torch.variant not in release.torch_variants:
+    if torch_variant != release.variant and torch_variant not in release.torch_variants:
         return False
-    return torch.public_version in (release.torch, *release.torch_also)
+    return torch_version in (release.torch, *release.torch_also)

@@ -8,7 +8,7 @@ import pytest
 
 from pascal_install.binary.source import DamagedError
 from pascal_install.errors import UsageError
-from pascal_install.inspection.links import check_against
+from pascal_install.inspection.pairs import check_pair
 from support.device_code import pack_wheel
 from support.inspected import add_distribution
 from support.shared_libraries import compile_library, needs_compiler
@@ -49,7 +49,7 @@ class Pair:
         for name, members in (("torch", self.torch_members()), ("ext", {member: self.extension})):
             content = {key: value.read_bytes() for key, value in members.items() if isinstance(value, Path)}
             (self.folder / f"{name}.whl").write_bytes(pack_wheel(content))
-        found = check_against(str(self.folder / "ext.whl"), str(self.folder / "torch.whl"))
+        found = check_pair(str(self.folder / "ext.whl"), str(self.folder / "torch.whl")).findings
         return [finding.id for finding in found]
 
 
@@ -76,7 +76,7 @@ def test_the_switch_of_the_cxx_abi_is_named(tmp_path: Path) -> None:
     )
     pair = Pair(tmp_path, torch=torch, user=user)
     assert pair.check() == ["symbols-missing"]
-    found = check_against(str(pair.extension), str(tmp_path / "torch.whl"))
+    found = check_pair(str(pair.extension), str(tmp_path / "torch.whl")).findings
     assert "C++ ABI" in found[0].evidence
     assert "c10::named" in found[0].evidence
 
@@ -89,13 +89,15 @@ def test_environments_folders_and_single_libraries(tmp_path: Path) -> None:
         site_dir, "nvidia-cuda-runtime-cu12", "12", {"nvidia/cuda_runtime/lib/libcudart.so.12": pair.runtime}
     )
     environment = str(tmp_path / "env")
-    assert check_against(str(pair.extension), environment) == ()
+    assert check_pair(str(pair.extension), environment).findings == ()
     broken = Pair(tmp_path / "bad", user=USER.replace("check(", "gone("))
     add_distribution(site_dir, "ext", "1", {"ext/_C.so": broken.extension})
-    assert [finding.id for finding in check_against(environment, environment)] == ["symbols-missing"]
+    assert [finding.id for finding in check_pair(environment, environment).findings] == ["symbols-missing"]
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "_C.so").write_bytes(broken.extension.read_bytes())
-    assert [finding.id for finding in check_against(str(tmp_path / "folder"), str(site_dir))] == ["symbols-missing"]
+    assert [finding.id for finding in check_pair(str(tmp_path / "folder"), str(site_dir)).findings] == [
+        "symbols-missing"
+    ]
 
 
 def test_libraries_of_one_package_may_serve_each_other(tmp_path: Path) -> None:
@@ -105,16 +107,16 @@ def test_libraries_of_one_package_may_serve_each_other(tmp_path: Path) -> None:
     sibling = compile_library(tmp_path, "libown.so", "namespace c10 { int own(int value) { return value; } }")
     content = {"ext/_C.so": pair.extension.read_bytes(), "ext/libown.so": sibling.read_bytes()}
     (tmp_path / "both.whl").write_bytes(pack_wheel(content))
-    assert check_against(str(tmp_path / "both.whl"), str(tmp_path / "torch.whl")) == ()
+    assert check_pair(str(tmp_path / "both.whl"), str(tmp_path / "torch.whl")).findings == ()
 
 
 def test_what_is_no_torch_or_no_place_is_a_usage_error(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     pair.check()
     with pytest.raises(UsageError, match="no torch in"):
-        check_against(str(pair.extension), str(tmp_path / "nvidia"))
+        check_pair(str(pair.extension), str(tmp_path / "nvidia"))
     with pytest.raises(UsageError, match="no environment, folder or wheel"):
-        check_against(str(tmp_path / "absent.whl"), str(tmp_path / "torch.whl"))
+        check_pair(str(tmp_path / "absent.whl"), str(tmp_path / "torch.whl"))
     (tmp_path / "bad.whl").write_bytes(b"no wheel")
     with pytest.raises(DamagedError, match=r"^bad\.whl is damaged"):
-        check_against(str(tmp_path / "bad.whl"), str(tmp_path / "torch.whl"))
+        check_pair(str(tmp_path / "bad.whl"), str(tmp_path / "torch.whl"))

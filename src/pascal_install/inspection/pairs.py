@@ -1,0 +1,184 @@
+"""An extension and a torch: will the one load beside the other? Read from both, nothing is imported."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from pascal_install.binary.source import DamagedError
+from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
+from pascal_install.errors import TargetError, UsageError
+from pascal_install.inspection.files import FileSource
+from pascal_install.inspection.links import Linked, certainly_missing, findings_of, resolve_all
+from pascal_install.inspection.loader import Loader
+from pascal_install.inspection.local import (
+    Found,
+    distributions,
+    libraries_below,
+    read_files,
+    recorded_files,
+    torch_cuda_label,
+)
+from pascal_install.inspection.names import is_shared_library, normalised
+from pascal_install.inspection.remote import RangeFetcher, RemoteSource
+from pascal_install.inspection.subject import site_packages_of
+from pascal_install.model.finding import Finding
+
+_BLOCK = 1 << 23
+#: Of torch's own libraries no other one is linked with.
+_TORCH_MEMBERS = ("torch/lib/libtorch", "torch/lib/libc10", "torch/lib/libshm", "torch/_C.")
+
+
+class Pair(NamedTuple):
+    """What became of the symbols of an extension beside a torch."""
+
+    subject: str
+    torch: str
+    libraries: tuple[Linked, ...]
+    """Those that link with torch; without any there is nothing that could fail."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether nothing proves that it does not load."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+def check_pair(subject: str, torch: str, fetcher: RangeFetcher | None = None, *, site_dirs: Sequence[str] = ()) -> Pair:
+    """Check whether the extensions in `subject` load beside the torch in `torch`.
+
+    Each is an environment, a folder, a wheel, the address of a wheel (with a `fetcher`) or the name of a distribution
+    that is installed in `site_dirs`; `subject` may also be one library. Wheels are unpacked, their libraries only, into
+    a temporary folder: the tables lie at the far ends of each library, so that a deflated one must be inflated whole.
+    NVIDIA's libraries may be absent: then torch's own symbols and the names of libraries decide. Raises UsageError
+    where there is nothing to check, TargetError for names that are not installed, DamagedError for broken wheels.
+    """
+    with ExitStack() as stack:
+        folders = stack.enter_context(unpacked(torch, fetcher, site_dirs, _is_torchs_member))
+        if not any(os.path.isdir(os.path.join(folder, "torch", "lib")) for folder in folders):
+            if is_name(torch):
+                raise TargetError("torch is not installed", code="not-installed", cause=", ".join(folders))
+            raise UsageError(f"there is no torch in {torch}", code="no-torch")
+        files = _files(subject, fetcher, site_dirs, stack)
+        name = os.path.basename(subject.rstrip(os.sep))
+        report = read_files(name, files)._replace(cuda_label=torch_cuda_label(folders))
+        with Loader(folders) as loader:
+            found = list(resolve_all(loader, report, files))
+            findings = [*_other_python(name, files, folders)]
+            for one in found:
+                findings += [one] if isinstance(one, Finding) else findings_of(one, loader, name, is_whole=False)
+    return Pair(name, torch, tuple(one for one in found if isinstance(one, Linked)), tuple(findings))
+
+
+def pair_document(pair: Pair) -> dict[str, object]:
+    """Build the part `against` of an inspection as JSON."""
+    return {
+        "torch": pair.torch,
+        "loads": pair.loads,
+        "libraries": [_linked_document(linked) for linked in pair.libraries],
+        "findings": [finding._asdict() for finding in pair.findings],
+    }
+
+
+def _linked_document(linked: Linked) -> dict[str, object]:
+    found = linked.resolution
+    return {
+        "member": linked.member,
+        "resolved": found.resolved,
+        "weak": found.weak,
+        "python": found.python,
+        "driver": found.driver,
+        "missing": [{"symbol": symbol.name, "version": symbol.version} for symbol in certainly_missing(found)],
+        "missing_versions": [{"library": need.library, "version": need.version} for need in found.missing_versions],
+        "not_at_hand": list(found.missing_libraries),
+    }
+
+
+def _files(subject: str, fetcher: RangeFetcher | None, site_dirs: Sequence[str], stack: ExitStack) -> list[Found]:
+    if os.path.isfile(subject) and not subject.endswith(".whl"):
+        return [Found(os.path.basename(subject), subject)]
+    if is_name(subject):
+        installed = (one for one in distributions(site_dirs) if one.name == normalised(subject))
+        distribution = next(installed, None)
+        if distribution is None:
+            raise TargetError(f"{subject} is not installed", code="not-installed", cause=", ".join(site_dirs))
+        return recorded_files(distribution)
+    folders = stack.enter_context(unpacked(subject, fetcher))
+    found = (one for folder in folders for one in libraries_below(folder))
+    return [one for one in found if not one.member.startswith("torch/")]
+
+
+def is_name(place: str) -> bool:
+    """Tell names of installed distributions from paths and addresses."""
+    return not os.path.exists(place) and os.sep not in place and not place.endswith(".whl")
+
+
+@contextmanager
+def unpacked(
+    place: str,
+    fetcher: RangeFetcher | None = None,
+    site_dirs: Sequence[str] = (),
+    is_wanted: Callable[[str], bool] = is_shared_library,
+) -> Iterator[Sequence[str]]:
+    """Give the folders that play site-packages: those of an environment, a folder, or a wheel's libraries.
+
+    Whoever checks many extensions beside one torch unpacks its wheel once, and names the folder from then on.
+    """
+    if os.path.isdir(place):
+        yield site_packages_of(place) or (place,)
+    elif normalised(place) == "torch" and site_dirs:
+        yield site_dirs
+    elif "://" in place and fetcher is not None:
+        with tempfile.TemporaryDirectory(prefix="pascal-install-") as folder:
+            remote = RemoteSource(place, fetcher)
+            _unpack(remote.subject, remote, folder, is_wanted)
+            yield (folder,)
+    elif place.endswith(".whl") and os.path.isfile(place):
+        with FileSource(place) as source, tempfile.TemporaryDirectory(prefix="pascal-install-") as folder:
+            _unpack(os.path.basename(place), source, folder, is_wanted)
+            yield (folder,)
+    else:
+        raise UsageError(f"{place} is no environment, folder or wheel", code="not-found")
+
+
+def _unpack(name: str, source: FileSource | RemoteSource, folder: str, is_wanted: Callable[[str], bool]) -> None:
+    try:
+        members = read_members(source, read_directory_place(source), is_wanted)
+        if isinstance(source, RemoteSource):
+            source.read_ahead(_BLOCK, members)
+        for member in members:
+            # read_members refuses names that lead out of the folder.
+            path = os.path.join(folder, *member.name.split("/"))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.writelines(content_chunks(source, member))
+    except DamagedError as error:
+        raise error.of(name) from error
+
+
+def _is_torchs_member(name: str) -> bool:
+    return name.startswith(_TORCH_MEMBERS) or name == "torch/version.py"
+
+
+def _other_python(name: str, files: Iterable[Found], site_dirs: Sequence[str]) -> Iterator[Finding]:
+    listed = (entry for site_dir in site_dirs for entry in _listed(os.path.join(site_dir, "torch")))
+    of_torch = next((tag for tag in map(_python_tag, listed) if tag), "")
+    for member, _ in files:
+        tag = _python_tag(member)
+        if tag and of_torch and tag != of_torch:
+            evidence = f"{member}, and torch {of_torch}"
+            yield Finding("other-python", "error", f"{name} was built for another Python", evidence)
+            return
+
+
+def _python_tag(member: str) -> str:
+    """Read `cpython-311` out of `_C.cpython-311-x86_64-linux-gnu.so`; empty for other names."""
+    parts = member.rpartition("/")[2].split(".")
+    return next(("-".join(part.split("-")[:2]) for part in parts if part.startswith("cpython-")), "")
+
+
+def _listed(folder: str) -> list[str]:
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
