@@ -9,7 +9,8 @@ from pascal_install.version import __version__
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from pascal_install.api import Installed, SettingsFields
+    from pascal_install.actions import Installed
+    from pascal_install.api import SettingsFields
     from pascal_install.model.plan import Plan
 
 __all__ = ["__version__", "install", "plan"]
@@ -34,7 +35,8 @@ def install(*packages: str, **settings: Unpack[SettingsFields]) -> Installed:
     """
     import os
 
-    from pascal_install.api import Settings, make_install
+    from pascal_install.actions import make_install
+    from pascal_install.api import Settings
     from pascal_install.installation.hooks import SILENT
 
     return make_install(packages, Settings(**settings), os.environ, SILENT)

@@ -1,4 +1,4 @@
-"""The typed interface over which the command line and other programs resolve and install.
+"""The typed interface over which the command line and other programs resolve; `actions` installs what it finds.
 
 `from pascal_install import plan, install` is the short way in; the functions here take the same `Settings`.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from pascal_install.catalogue.load import load, load_gpus
-from pascal_install.errors import DataError, HostError, NetworkError, TargetError, UsageError
+from pascal_install.errors import HostError, TargetError, UsageError
 from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
@@ -25,12 +25,6 @@ from pascal_install.resolve.search import names_needed, resolve
 
 if TYPE_CHECKING:
     from pascal_install.fetch import Fetcher
-    from pascal_install.installation.execute import Options, Outcome
-    from pascal_install.installation.hooks import Hooks
-    from pascal_install.installation.lock_reading import Locked
-    from pascal_install.report.progress import Progress
-
-_Done = TypeVar("_Done")
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -104,162 +98,6 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
     names, cache = names_needed(request), cache_dir(environ)
     catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache)
     return Facts(request, host, target, catalogue)
-
-
-class Installed(NamedTuple):
-    """What an install came to."""
-
-    plan: Plan
-    outcome: Outcome | None
-    """None where there is no plan: see `Plan.problem`."""
-
-
-def make_install(
-    packages: Sequence[str],
-    settings: Settings,
-    environ: Mapping[str, str],
-    watch: Hooks,
-    progress: Progress | None = None,
-) -> Installed:
-    """Resolve and install. Whatever is raised, the environment is as it was before.
-
-    A wheel that turns out not to be published is passed over in the open, and the next candidate taken; with the torch
-    source `auto`, PyPI is taken where PyTorch's host cannot be reached.
-    """
-    from pascal_install.installation.execute import execute
-
-    return Installed(*_resolve_and(packages, settings, environ, watch, progress, execute))
-
-
-def make_lock(
-    packages: Sequence[str],
-    settings: Settings,
-    environ: Mapping[str, str],
-    watch: Hooks,
-    progress: Progress | None = None,
-    known: Mapping[str, str] | None = None,
-) -> tuple[Plan, str | None]:
-    """Resolve, and give the plan with its lock as text (None without a plan). `known`: see `locking.lock`."""
-    from functools import partial
-
-    from pascal_install.installation.locking import lock
-
-    return _resolve_and(packages, settings, environ, watch, progress, partial(lock, known=known))
-
-
-def make_wheelhouse(
-    packages: Sequence[str],
-    folder: str,
-    settings: Settings,
-    environ: Mapping[str, str],
-    watch: Hooks,
-    progress: Progress | None = None,
-) -> tuple[Plan, tuple[str, ...] | None]:
-    """Resolve, and fill a folder with all wheels of the plan: gives it with their file names (None without a plan)."""
-    from functools import partial
-
-    from pascal_install.installation.locking import download
-
-    return _resolve_and(packages, settings, environ, watch, progress, partial(download, folder))
-
-
-def read_locked(path: str, settings: Settings, environ: Mapping[str, str]) -> Locked:
-    """Read a lock for the target, and hold it against GPUs, driver and Python; nothing is resolved.
-
-    Raises DataError for what is no lock, UnsatisfiableError for one that does not fit, naming all that does not.
-    """
-    from pascal_install.installation.lock_reading import check_fits, parse_lock, read_lock
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            lock = parse_lock(file.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the lock {path}", code="bad-lock", cause=str(error)) from error
-    target = find_chosen_target(settings, environ)
-    host = find_host(settings, environ, target)
-    require_gpus(host)
-    names = tuple(str(package.name) for package in lock.packages)
-    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache_dir(environ))
-    return check_fits(read_lock(lock, path, target, host, catalogue), path, catalogue)
-
-
-def install_locked(
-    path: str,
-    packages: Sequence[str],
-    settings: Settings,
-    environ: Mapping[str, str],
-    watch: Hooks,
-    progress: Progress | None = None,
-) -> Installed:
-    """Install all that a lock says, after checking that it fits and holds these packages; else nothing changes."""
-    from pascal_install.installation.execute import execute
-    from pascal_install.installation.lock_reading import check_holds
-
-    locked = read_locked(path, settings, environ)
-    check_holds(locked, path, tuple(parse_requirement(text) for text in packages))
-    options = _options(settings, environ, locked.catalogue, progress)._replace(selected=locked.selected)
-    watch.on_plan(locked.plan)
-    return Installed(locked.plan, execute(locked.plan, options, watch))
-
-
-def _options(
-    settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, progress: Progress | None
-) -> Options:
-    from pascal_install.installation.execute import Options
-
-    return Options(
-        environ=environ,
-        cache_dir=cache_dir(environ),
-        make_fetcher=lambda: make_fetcher(settings, environ),
-        mirrors=settings.mirrors,
-        installer=settings.installer,
-        import_names={name: package.import_name for name, package in catalogue.packages.items()},
-        offline=settings.offline,
-        progress=progress,
-    )
-
-
-def _resolve_and(
-    packages: Sequence[str],
-    settings: Settings,
-    environ: Mapping[str, str],
-    watch: Hooks,
-    progress: Progress | None,
-    act: Callable[[Plan, Options, Hooks], _Done],
-) -> tuple[Plan, _Done | None]:
-    """Resolve and act on the plan, and again without what turns out not to be published or to be out of reach."""
-    from pascal_install.installation.publication import NotPublishedError
-
-    facts = find_facts(packages, settings, environ)
-    options = _options(settings, environ, facts.catalogue, progress)
-    request = facts.request
-    while True:
-        plan = resolve(request, facts.host, facts.target, facts.catalogue)
-        watch.on_plan(plan)
-        if plan.problem is not None:
-            return plan, None
-        try:
-            return plan, act(plan, options, watch)
-        except NotPublishedError as error:
-            watch.on_phase("not-published", str(error))
-            request = request._replace(unpublished=request.unpublished | error.urls)
-        except NetworkError as error:
-            if request.torch_source != "auto" or not _is_unreachable(plan, options.make_fetcher()):
-                raise
-            watch.on_phase("torch-source", error.summary)
-            request = request._replace(torch_source="pypi")
-
-
-def _is_unreachable(plan: Plan, fetcher: Fetcher) -> bool:
-    """Tell whether it is PyTorch's host that cannot be reached, not another one."""
-    torch = plan.pin("torch")
-    if torch is None or not torch.build.wheel.url:
-        return False
-    try:
-        fetcher.head(torch.build.wheel.url)
-    except NetworkError:
-        return True
-    return False
 
 
 def make_fetcher(settings: Settings, environ: Mapping[str, str]) -> Fetcher:

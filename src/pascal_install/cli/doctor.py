@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
+from pascal_install.actions import carry_out_mend, find_case
 from pascal_install.api import Settings
-from pascal_install.cli.mending import carry_out, find_case
 from pascal_install.cli.options import Parser, add_network, add_output, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
@@ -92,7 +92,7 @@ def _fix(
             sys.stderr.write(mending(mend, color=False))
         if not options.yes and not _agreed():
             break
-        carry_out(symptoms, case, settings, watch, watch.progress)
+        carry_out_mend(symptoms, case, settings, watch, watch.progress)
         case = find_case(settings, environ)
         symptoms = examine(case)
         if not mend.recover:

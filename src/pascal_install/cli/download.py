@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pascal_install.api import make_wheelhouse
+from pascal_install.actions import make_wheelhouse
 from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end

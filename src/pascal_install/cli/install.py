@@ -40,7 +40,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         from pascal_install.cli import plan
 
         return plan.main([argument for argument in arguments if argument != "--dry-run"], environ)
-    from pascal_install.api import install_locked, make_install
+    from pascal_install.actions import install_locked, make_install
     from pascal_install.cli.signals import interrupt_when_told_to_end
     from pascal_install.cli.watch import Watch
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if options.format == "pylock":
         return _print_lock(options, lock, environ)
     if lock:
-        from pascal_install.api import read_locked
+        from pascal_install.actions import read_locked
 
         answer = read_locked(lock, settings, environ).plan
     else:
