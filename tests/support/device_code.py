@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pascal_install.binary.fatbin import FatbinSection, Tally, read_section
 from pascal_install.binary.library import Library, read_library
 from pascal_install.binary.source import BytesSource
 from pascal_install.binary.stream import StreamedSource
@@ -42,6 +43,13 @@ def asset(name: str) -> bytes:
 def library(content: bytes, *, deep: bool = False) -> Library:
     """Read a library from memory."""
     return read_library(BytesSource(content), deep=deep)
+
+
+def fatbins(content: bytes) -> FatbinSection:
+    """Read a section from memory."""
+    tally = Tally()
+    read_section(BytesSource(content), 0, len(content), tally)
+    return tally.section()
 
 
 def counts(library: Library) -> dict[str, int]:
@@ -89,6 +97,32 @@ def pack_elf(sections: Mapping[str, bytes], *, machine: int = 62, kind: int = 3)
         "<16sHHIQQQIHHHHHH", ident, kind, machine, 1, 0, 0, 64 + len(body), 0, 64, 56, 0, 64, number, number - 1
     )
     return header + body + table
+
+
+def pack_pe(sections: Mapping[str, bytes]) -> bytes:
+    """Lay out a Windows library that has nothing but headers and sections."""
+    optional = struct.pack("<H", 0x20B) + bytes(110)
+    header = b"MZ" + bytes(58) + struct.pack("<I", 64)
+    header += b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, len(sections), 0, 0, 0, len(optional), 0x2022) + optional
+    start = len(header) + 40 * len(sections)
+    start += -start % 512
+    table = body = b""
+    for number, (name, data) in enumerate(sections.items()):
+        raw = data + bytes(-len(data) % 512)
+        at = start + len(body)
+        place = 4096 * (number + 1), len(raw), at
+        table += struct.pack("<8sIIIIIIHHI", name.encode(), len(data), *place, 0, 0, 0, 0, 0x40000040)
+        body += raw
+    return (header + table).ljust(start, b"\0") + body
+
+
+def pack_archive(members: Mapping[str, bytes]) -> bytes:
+    """Lay out a static archive."""
+    content = b"!<arch>\n"
+    for name, data in members.items():
+        content += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (name.encode() + b"/", 0, 0, 0, 0o644, len(data))
+        content += data + b"\n" * (len(data) % 2)
+    return content
 
 
 def pack_wheel(members: Mapping[str, bytes], *, stored: Sequence[str] = ()) -> bytes:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pascal_install.binary import library, stream
-from pascal_install.binary.fatbin import read_section
+from pascal_install.binary.fatbin import MAX_WASTED, Tally, read_section
 from pascal_install.binary.source import BytesSource
 from pascal_install.binary.stream import StreamedSource, read_streamed
 from pascal_install.binary.symbols import DynamicLibrary
 from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
 from pascal_install.errors import DataError
+from pascal_install.inspection.wheel import library_members, read_wheel
+from pascal_install.model.cuda import ComputeCapability
 from support.device_code import (
     CUBIN,
     PTX,
     SUFFIX_A,
     asset,
     incompressible,
+    pack_archive,
     pack_elf,
     pack_entry,
     pack_fatbin,
@@ -24,14 +27,35 @@ from support.device_code import (
 )
 
 
+class StrictSource(BytesSource):
+    """Bytes that are read as the system reads files, with the work counted: it must stay in proportion to the size."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.reads = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source`. Nothing may be asked for that `os.pread` would refuse, or set memory aside for in vain."""
+        assert 0 <= offset < 1 << 63, offset
+        assert 0 <= length <= max(1 << 21, self.size_bytes), length
+        self.reads += 1
+        assert self.reads < MAX_WASTED + 1000 + self.size_bytes, "too much work for so small a file"
+        return super().read_at(offset, length)
+
+
 def read_fatbins(content: bytes) -> None:
     """Take the bytes for a section."""
-    read_section(BytesSource(content), 0, len(content))
+    read_section(StrictSource(content), 0, len(content), Tally())
 
 
 def read_any_library(content: bytes) -> None:
     """Take the bytes for a library, object or archive."""
-    library.read_library(BytesSource(content), deep=True)
+    library.read_library(StrictSource(content), deep=True)
+
+
+def read_archive(content: bytes) -> None:
+    """Take the bytes for an archive, whatever their start."""
+    read_any_library(b"!<arch>\n" + content[8:])
 
 
 def read_pe(content: bytes) -> None:
@@ -55,7 +79,7 @@ def read_stream(content: bytes) -> None:
 
 def read_symbols(content: bytes) -> None:
     """Take the bytes for a dynamic library."""
-    found = DynamicLibrary(BytesSource(content))
+    found = DynamicLibrary(StrictSource(content))
     for symbol in found.undefined():
         found.defines(symbol.name, symbol.version)
     found.defines("answer")
@@ -65,10 +89,17 @@ def read_symbols(content: bytes) -> None:
 
 def read_zip(content: bytes) -> None:
     """Take the bytes for a wheel, and inflate all of it."""
-    source = BytesSource(content)
+    source = StrictSource(content)
     for member in read_members(source, read_directory_place(source), lambda _: True):
         for _ in content_chunks(source, member):
             pass
+
+
+def read_whole_wheel(content: bytes) -> None:
+    """Take the bytes for a wheel, and read the device code in it, all of it and up to a proof."""
+    for quick in (False, True):
+        source = StrictSource(content)
+        read_wheel("a wheel", source, library_members(source), (ComputeCapability(6, 1),), quick=quick)
 
 
 def _harness(read: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -90,6 +121,8 @@ READERS: dict[str, Callable[[bytes], None]] = {
         "stream": read_stream,
         "symbols": read_symbols,
         "zip": read_zip,
+        "ar": read_archive,
+        "wheel": read_whole_wheel,
     }.items()
 }
 
@@ -100,11 +133,22 @@ def seeds(name: str) -> list[bytes]:
     elf = pack_elf({".nv_fatbin": fatbin * 2, "__nv_relfatbin": fatbin})
     real = asset("librelocatable.so")
     at = real.index(b"\x50\xed\x55\xba")
+    wheels = [pack_wheel({"x/_C.so": elf, "y": b"stored"}, stored=["y"]), pack_wheel({"a.so": incompressible(64)})]
     return {
         "fatbin": [fatbin, fatbin + bytes(16) + fatbin, real[at : at + 4096]],
         "elf": [elf, pack_elf({".data": fatbin}), asset("libplain.so"), asset("libkernels.a")[:4096]],
         "pe": [asset("pascal.dll")[:8192]],
         "stream": [elf, pack_elf({".rodata": fatbin, ".nv_fatbin": fatbin})],
         "symbols": [asset("libplain.so")],
-        "zip": [pack_wheel({"x/_C.so": elf, "y": b"stored"}, stored=["y"]), pack_wheel({"a.so": incompressible(64)})],
+        "zip": wheels,
+        "wheel": [*wheels, pack_wheel({"x/_C.so": elf, "x/_D.pyd": elf}, stored=["x/_C.so"])],
+        "ar": [asset("libkernels.a"), pack_archive({"a.o": elf, "b.o": elf[:70], "c.txt": b"text"})],
     }[name]
+
+
+def symbols_told(content: bytes) -> str:
+    """Word what a dynamic library wants and whether it defines `answer`."""
+    found = DynamicLibrary(StrictSource(content))
+    undefined = " ".join(f"{symbol.name}@{symbol.version}" for symbol in found.undefined())
+    answer = "yes" if found.defines("answer", "V_2") else "no"
+    return f"undefined: {undefined}; needed: {' '.join(found.needed)}; answer: {answer}"

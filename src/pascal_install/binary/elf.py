@@ -79,6 +79,8 @@ def read_sections(source: Source, header: ElfHeader) -> tuple[Section, ...]:
     sections = []
     for name_at, kind, _, _, offset, size, *_ in lines:
         if kind != _NOBITS and size:
+            if name_at >= names_size > 0:
+                raise DamagedError(names_offset, f"a section's name at {name_at} of {names_size} bytes of names")
             name = names[name_at : max(names.find(b"\0", name_at), name_at)]
             sections.append(Section(name.decode("ascii", "replace"), offset, size))
     return tuple(sections)

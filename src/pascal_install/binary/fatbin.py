@@ -22,6 +22,8 @@ HEADER_START = MAGIC + b"\x01\x00\x10\x00"
 MAX_ENTRIES = 1 << 20
 MAX_KINDS_OF_CODE = 4096
 MAX_PADDING = 1 << 16
+#: Entries of things that look like a fatbin and are none. Real files have a handful, in machine code.
+MAX_WASTED = 1 << 18
 
 _FATBIN = struct.Struct("<IHHQ")
 #: kind, version, header size, payload size, compressed size, options offset, code version, architecture, name offset,
@@ -70,31 +72,48 @@ class FatbinSection(NamedTuple):
 EMPTY = FatbinSection()
 
 
-def read_section(source: Source, start: int, size: int) -> FatbinSection:
-    """Read the fatbins that fill `size` bytes from `start`. Raises DamagedError."""
+def read_section(source: Source, start: int, size: int, tally: Tally) -> None:
+    """Count the fatbins that fill `size` bytes from `start`. Raises DamagedError."""
     end = start + size
     if end > source.size_bytes:
         raise DamagedError(start, f"a section of {size} bytes runs past the end of the file at {source.size_bytes}")
-    tally = Tally()
     offset = start
     while (offset := _skip_padding(source, offset, end)) < end:
         fatbin = read_fatbin(source, offset, end, tally.codes_left)
         tally.add(fatbin)
         offset = fatbin.end
-    return tally.section()
 
 
 def read_fatbin(source: Source, offset: int, limit: int, max_codes: int = MAX_ENTRIES) -> Fatbin:
     """Read the fatbin at `offset`, which must end at or before `limit`. Raises DamagedError."""
+    codes: list[_Code] = []
+    return Fatbin(_walk(source, offset, limit, max_codes, codes), tuple(codes))
+
+
+def try_fatbin(source: Source, offset: int, limit: int, tally: Tally) -> Fatbin | None:
+    """Read and count what looks like a fatbin; None where it does not hold together.
+
+    Raises DamagedError where that happens too often: entries can be laid out so that each starts a long walk.
+    """
+    codes: list[_Code] = []
+    try:
+        end = _walk(source, offset, limit, tally.codes_left, codes)
+    except DamagedError:
+        tally.waste(offset, len(codes))
+        return None
+    return tally.add(Fatbin(end, tuple(codes)))
+
+
+def _walk(source: Source, offset: int, limit: int, max_codes: int, codes: list[_Code]) -> int:
+    """Add the codes of a fatbin's entries to `codes`, and give its end."""
     head = source.read_at(offset, _FIRST_READ)
     if len(head) < _FATBIN.size or limit - offset < _FATBIN.size:
         raise DamagedError(offset, "a fatbin's header is cut off")
     if head[:8] != HEADER_START:
         raise DamagedError(offset, f"expected a fatbin (50ed55ba01001000), found {head[:8].hex()}")
-    end = offset + _FATBIN.size + _FATBIN.unpack_from(head)[3]
+    end: int = offset + _FATBIN.size + _FATBIN.unpack_from(head)[3]
     if end > limit:
         raise DamagedError(offset, f"a fatbin ends at {end}, past the end of what holds it at {limit}")
-    codes: list[_Code] = []
     at = offset + _FATBIN.size
     header = head[_FATBIN.size :]
     while at < end:
@@ -114,7 +133,7 @@ def read_fatbin(source: Source, offset: int, limit: int, max_codes: int = MAX_EN
         at = following
         if at < end:
             header = source.read_at(at, _ENTRY.size)
-    return Fatbin(end, tuple(codes))
+    return end
 
 
 def _skip_padding(source: Source, offset: int, end: int) -> int:
@@ -136,6 +155,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.codes_left = MAX_ENTRIES
+        self._waste_left = MAX_WASTED
         self._known: dict[_Code, _Code] = {}
         self._shared: dict[tuple[_Code, ...], tuple[_Code, ...]] = {}
         self._fatbins: dict[tuple[_Code, ...], int] = {}
@@ -149,6 +169,12 @@ class Tally:
         codes = self._shared.setdefault(codes, codes)
         self._fatbins[codes] = self._fatbins.get(codes, 0) + 1
         return Fatbin(fatbin.end, codes)
+
+    def waste(self, offset: int, entries: int) -> None:
+        """Note entries that were read in vain. Raises DamagedError after too many."""
+        self._waste_left -= entries + 1
+        if self._waste_left < 0:
+            raise DamagedError(offset, "more that looks like fatbins, and is none, than any real file holds")
 
     def section(self) -> FatbinSection:
         """Sum up."""

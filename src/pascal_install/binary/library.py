@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pascal_install.binary import ar, elf, pe
-from pascal_install.binary.fatbin import EMPTY, HEADER_START, FatbinSection, Tally, merge, read_fatbin, read_section
+from pascal_install.binary.fatbin import HEADER_START, FatbinSection, Tally, merge, read_section, try_fatbin
 from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, WindowSource
 
@@ -65,15 +65,17 @@ def recognise(head: bytes) -> str:
 
 
 def _read_sections(source: Source, kind: str, machine: str, sections: tuple[Section, ...], *, deep: bool) -> Library:
-    found = {FATBIN_SECTIONS: EMPTY, RELFATBIN_SECTIONS: EMPTY}
-    places = []
+    tallies = {FATBIN_SECTIONS: Tally(), RELFATBIN_SECTIONS: Tally()}
+    places: list[Section] = []
     # In the order of the file, because a stream cannot go back.
     for section in sorted(sections, key=lambda section: section.offset):
-        for names, so_far in found.items():
+        for names, tally in tallies.items():
             if section.name in names:
-                found[names] = merge((so_far, read_section(source, section.offset, section.size)))
+                if places and section.offset < places[-1].offset + places[-1].size:
+                    raise DamagedError(section.offset, f"two sections with device code overlap: {section.name}")
+                read_section(source, section.offset, section.size, tally)
                 places.append(section)
-    library = Library(kind, machine, found[FATBIN_SECTIONS], found[RELFATBIN_SECTIONS])
+    library = Library(kind, machine, *(tally.section() for tally in tallies.values()))
     check_wrappers(sections, library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins)
     return library._replace(data=_scan(source, places)) if deep else library
 
@@ -118,11 +120,6 @@ def _scan(source: Source, places: list[Section]) -> FatbinSection:
         if inside:
             offset = inside.offset + inside.size
             continue
-        try:
-            fatbin = read_fatbin(source, at, size, tally.codes_left)
-        except DamagedError:
-            offset = at + 8
-            continue
-        tally.add(fatbin)
-        offset = fatbin.end
+        fatbin = try_fatbin(source, at, size, tally)
+        offset = fatbin.end if fatbin else at + len(HEADER_START)
     return tally.section()

@@ -11,7 +11,7 @@ from pascal_install.binary.source import DamagedError
 FATBIN_SECTIONS = (".nv_fatbin", ".nv_fatb")
 RELFATBIN_SECTIONS = ("__nv_relfatbin", "__nv_rel")
 
-_WRAPPER_SECTION = ".nvFatBinSegment"
+_WRAPPER_SECTIONS = (".nvFatBinSegment", ".nvFatBi")
 _WRAPPER_SIZE = 24
 
 
@@ -29,7 +29,7 @@ def check_wrappers(sections: Iterable[Section], fatbins: int) -> None:
     One more is sound: the fatbin that the device linker adds has no wrapper in some of NVIDIA's libraries.
     """
     for section in sections:
-        if section.name == _WRAPPER_SECTION and section.size > fatbins * _WRAPPER_SIZE:
+        if section.name in _WRAPPER_SECTIONS and section.size > fatbins * _WRAPPER_SIZE:
             raise DamagedError(
                 section.offset, f"wrappers for {section.size // _WRAPPER_SIZE} fatbins, and there are {fatbins}"
             )

@@ -60,6 +60,9 @@ class StreamSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `Source`."""
+        if offset >= self.size_bytes:
+            # Offsets in a damaged file may be larger than seek takes.
+            return b""
         self._stream.seek(offset)
         return self._stream.read(length)
 
@@ -78,7 +81,10 @@ class WindowSource:
 
 
 def read_exactly(source: Source, offset: int, length: int, what: str) -> bytes:
-    """Read all of `length` bytes, or say that the file ends within `what`."""
+    """Read all of `length` bytes, or say that the file ends within `what`; then nothing is read."""
+    if offset + length > source.size_bytes:
+        left = max(0, source.size_bytes - offset)
+        raise DamagedError(offset, f"{what} needs {length} bytes, the file ends after {left}")
     content = source.read_at(offset, length)
     if len(content) != length:
         raise DamagedError(offset, f"{what} needs {length} bytes, the file ends after {len(content)}")

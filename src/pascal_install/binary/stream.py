@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from pascal_install.binary import elf
-from pascal_install.binary.fatbin import EMPTY, HEADER_START, Fatbin, FatbinSection, Tally, read_fatbin
+from pascal_install.binary.fatbin import EMPTY, HEADER_START, Fatbin, FatbinSection, Tally, try_fatbin
 from pascal_install.binary.library import HEAD_SIZE, Library, read_library, recognise
 from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
-from pascal_install.binary.source import BytesSource, DamagedError, UnsupportedError
+from pascal_install.binary.source import BytesSource, UnsupportedError
 
 # Up to this size a file is inflated as a whole; then nothing is sought, and nothing read twice.
 _SMALL = 1 << 23
@@ -165,13 +165,11 @@ def _read_elf(source: StreamedSource, *, deep: bool, proves: Callable[[FatbinSec
     so_far = Tally()
     offset = elf.HEADER_SIZE
     while (at := source.find(HEADER_START, offset)) is not None:
-        try:
-            fatbin = read_fatbin(source, at, source.size_bytes, so_far.codes_left)
-        except DamagedError:
-            offset = at + len(HEADER_START)
+        fatbin = try_fatbin(source, at, source.size_bytes, so_far)
+        offset = fatbin.end if fatbin else at + len(HEADER_START)
+        if fatbin is None:
             continue
-        hits.append((at, so_far.add(fatbin)))
-        offset = fatbin.end
+        hits.append((at, fatbin))
         if proves and proves(so_far.section()):
             return Streamed(Library("elf", header.machine, so_far.section(), EMPTY), complete=False)
     sections = elf.read_sections(source, header)

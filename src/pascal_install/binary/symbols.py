@@ -38,8 +38,10 @@ _MAX_TABLE = 1 << 27
 _MAX_SYMBOLS = 1 << 21
 _MAX_DYNAMIC = 1 << 16
 _MAX_NAME = 1 << 16
+_MAX_STRING = 1 << 14
 _MAX_VERSIONS = 1 << 12
 _MAX_CHAIN = 1 << 12
+_MAX_LINKS = 1 << 24
 
 
 class Symbol(NamedTuple):
@@ -201,7 +203,7 @@ class DynamicLibrary:
         if size > _MAX_TABLE:
             raise DamagedError(start, f"{size} bytes for {what}; no real file has that many")
         if may_end:
-            return self._source.read_at(start, size)
+            return self._source.read_at(start, size) if start < self._source.size_bytes else b""
         return read_exactly(self._source, start, size, what)
 
     def _start(self, tag: int, what: str) -> int:
@@ -214,7 +216,7 @@ class DynamicLibrary:
 
     def _string(self, at: int) -> str:
         content = b""
-        while len(content) < _MAX_NAME:
+        while len(content) < _MAX_STRING:
             more = self._read(_STRTAB, 256, "the dynamic strings", at + len(content), may_end=True)
             content += more
             if b"\0" in more:
@@ -238,6 +240,7 @@ class _GnuHash:
         self._bloom_words, self._bloom = bloom_words, tables[: bloom_words * 8]
         self._bucket_count, self._buckets = buckets, tables[bloom_words * 8 :]
         self._chains_at = chains_at
+        self._links_left = _MAX_LINKS
 
     def candidates(self, name: bytes) -> Iterator[int]:
         """Give the numbers of the symbols whose name has the same hash."""
@@ -254,12 +257,15 @@ class _GnuHash:
             links = self._source.read_at(at, 32)
             if len(links) < 4:
                 raise DamagedError(at, "a chain of a hash table runs past the end of the file")
+            self._links_left -= 8
             for (link,) in _LINK.iter_unpack(links[: len(links) // 4 * 4]):
                 if link | 1 == hashed | 1:
                     yield number
                 if link & 1:
                     return
                 number += 1
+            if self._links_left < 0:
+                break
         raise DamagedError(self._chains_at, f"a chain of more than {_MAX_CHAIN} symbols in a hash table")
 
 
@@ -272,6 +278,7 @@ class _OldHash:
         self._chains = numbers[buckets:]
         #: There is one chain link for each symbol, undefined ones included.
         self.unhashed = chains
+        self._links_left = _MAX_LINKS
 
     def candidates(self, name: bytes) -> Iterator[int]:
         """Give the numbers of the symbols in the same chain."""
@@ -279,10 +286,11 @@ class _OldHash:
             return
         number = self._buckets[_old_hash(name) % len(self._buckets)]
         for _ in range(_MAX_CHAIN):
-            if number == 0 or number >= len(self._chains):
+            if number == 0 or number >= len(self._chains) or self._links_left < 0:
                 return
             yield number
             number = self._chains[number]
+            self._links_left -= 1
 
 
 def _old_hash(name: bytes) -> int:

@@ -109,7 +109,7 @@ def read_members(source: Source, directory: Directory, wanted: Callable[[str], b
         if at > len(content):
             raise DamagedError(offset, "an entry runs past the end of the central directory")
         name = raw_name.decode("utf-8", "replace")
-        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or "\0" in name:
+        if _leads_out(name):
             raise DamagedError(offset, f"a member's name leads out of the wheel: {name[:100]!r}")
         if wanted(name):
             if 0xFFFFFFFF in (compressed, size, header_at):
@@ -235,6 +235,12 @@ def _wide_sizes(extra: bytes, offset: int, size: int, compressed: int, header_at
     raise DamagedError(offset, "an entry lacks the 64-bit sizes that it refers to")
 
 
+def _leads_out(name: str) -> bool:
+    """Tell names that would be unpacked elsewhere, on any system: `/etc/x`, `../x`, `C:x`, and those cut by a zero."""
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "" or parts[0][1:2] == ":" or ".." in parts or "\0" in name
+
+
 def _check_places(members: list[Member], directory: Directory) -> None:
     free_from = 0
     for member in members:
@@ -250,3 +256,6 @@ def _check_places(members: list[Member], directory: Directory) -> None:
                 member.header_offset,
                 f"{member.name} claims to inflate from {member.compressed_size} to {member.size_bytes} bytes",
             )
+    compressed, inflated = sum(member.compressed_size for member in members), sum(one.size_bytes for one in members)
+    if inflated > max(_ALWAYS_ALLOWED, compressed * _MAX_RATIO):
+        raise DamagedError(directory.offset, f"all members claim to inflate from {compressed} to {inflated} bytes")

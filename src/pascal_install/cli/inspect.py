@@ -16,6 +16,7 @@ from pascal_install.facts.gpu_name import find_gpu
 from pascal_install.model.cuda import ComputeCapability
 
 if TYPE_CHECKING:
+    from pascal_install.binary.source import DamagedError
     from pascal_install.inspection.pairs import Pair
     from pascal_install.inspection.report import Report
 
@@ -78,7 +79,17 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         color = wants_color(options, environ)
         sys.stdout.write("\n".join(inspected(report, gpus, verbose=options.verbose, color=color) for report in reports))
         sys.stdout.writelines("\n" + against(pair, verbose=options.verbose, color=color) for pair in pairs)
-    return 0
+    return _tell_damage([error for report in reports for error in report.damaged])
+
+
+def _tell_damage(damaged: Sequence[DamagedError]) -> int:
+    """Say what was found broken beside the answer, and give the exit code: a script must not take half for all."""
+    if not damaged:
+        return 0
+    from pascal_install.report import text
+
+    sys.stderr.writelines(text.error(error) for error in damaged)
+    return damaged[0].exit_code
 
 
 def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[ComputeCapability, ...]:

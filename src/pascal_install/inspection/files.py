@@ -34,12 +34,15 @@ class FileSource:
 
         def read_at(self, offset: int, length: int) -> bytes:
             """See `binary.source.Source`."""
-            return os.pread(self._file, length, offset)
+            # Offsets in a damaged file may be larger than any that the system takes.
+            return os.pread(self._file, length, offset) if offset < self.size_bytes else b""
 
     else:
 
         def read_at(self, offset: int, length: int) -> bytes:
             """See `binary.source.Source`."""
+            if offset >= self.size_bytes:
+                return b""
             os.lseek(self._file, offset, os.SEEK_SET)
             return os.read(self._file, length)
 

@@ -49,6 +49,10 @@ def site_packages_of(folder: str) -> tuple[str, ...]:
 def wheel_architectures(wheel: str, fetcher: RangeFetcher | None = None) -> tuple[CodeTarget, ...]:
     """List the architectures that a wheel really serves: those that all libraries that matter have throughout.
 
-    `wheel` is a path, or with a `fetcher` an address. Raises as `inspect_wheel` and `inspect_url`.
+    `wheel` is a path, or with a `fetcher` an address. Raises as `inspect_wheel` and `inspect_url`, and DamagedError
+    where any library in it is broken: the rest of them is no proof.
     """
-    return architectures((inspect_url(wheel, fetcher) if fetcher else inspect_wheel(wheel)).binaries)
+    report = inspect_url(wheel, fetcher) if fetcher else inspect_wheel(wheel)
+    if report.damaged:
+        raise report.damaged[0]
+    return architectures(report.binaries)

@@ -59,7 +59,12 @@ def read_wheel(
     binaries, skipped, damaged = [], [], []
     complete = True
     proves = partial(_is_proof, gpus=tuple(gpus)) if quick else None
+    names: set[str] = set()
     for member in sorted(members, key=_likely_first) if quick else members:
+        if member.name in names:
+            damaged.append(DamagedError(member.header_offset, "a second member of this name", member.name))
+            continue
+        names.add(member.name)
         try:
             streamed = _read_member(source, member, deep=deep, proves=proves)
         except UnsupportedError as error:

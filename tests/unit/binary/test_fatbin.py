@@ -7,13 +7,13 @@ import pytest
 from pascal_install.binary.fatbin import Tally, read_fatbin, read_section
 from pascal_install.binary.source import BytesSource, DamagedError
 from pascal_install.model.cuda import CudaVersion
-from support.device_code import CUBIN, LTO, PTX, SUFFIX_A, SUFFIX_F, pack_entry, pack_fatbin
+from support.device_code import CUBIN, LTO, PTX, SUFFIX_A, SUFFIX_F, fatbins, pack_entry, pack_fatbin
 
 PLAIN = pack_fatbin(pack_entry(CUBIN, 60), pack_entry(CUBIN, 61, header=80), pack_entry(PTX, 61, payload=0))
 
 
 def section(content: bytes) -> dict[str, int]:
-    found = read_section(BytesSource(content), 0, len(content))
+    found = fatbins(content)
     return {str(target): number for target, number in found.entries}
 
 
@@ -37,11 +37,7 @@ def test_suffixes_come_from_the_flags() -> None:
 
 
 def test_other_kinds_are_counted_and_stepped_over() -> None:
-    found = read_section(
-        BytesSource(content := pack_fatbin(pack_entry(LTO, 90), pack_entry(77, 0), pack_entry(CUBIN, 60))),
-        0,
-        len(content),
-    )
+    found = fatbins(pack_fatbin(pack_entry(LTO, 90), pack_entry(77, 0), pack_entry(CUBIN, 60)))
     assert found.other_entries == 2
     assert [str(target) for target, _ in found.entries] == ["sm_60"]
 
@@ -52,12 +48,12 @@ def test_other_kinds_are_counted_and_stepped_over() -> None:
 )
 def test_ptx_needs_the_driver_that_brought_its_version(isa: tuple[int, int], cuda: tuple[int, int]) -> None:
     content = pack_fatbin(pack_entry(PTX, 60, version=isa), pack_entry(PTX, 60, version=(3, 2)))
-    assert read_section(BytesSource(content), 0, len(content)).ptx_needs[0][1] == CudaVersion(*cuda)
+    assert fatbins(content).ptx_needs[0][1] == CudaVersion(*cuda)
 
 
 def test_fatbins_are_grouped_by_what_they_hold() -> None:
     content = PLAIN * 3 + pack_fatbin(pack_entry(CUBIN, 52))
-    groups = read_section(BytesSource(content), 0, len(content)).groups
+    groups = fatbins(content).groups
     assert [([str(target) for target in group.targets], group.fatbins) for group in groups] == [
         (["sm_60", "sm_61", "compute_61"], 3),
         (["sm_52"], 1),
@@ -106,7 +102,7 @@ def test_wrong_fields_are_damage_where_they_stand(at: int, value: bytes, offset:
 
 def test_a_section_beyond_the_end_of_the_file_is_damage() -> None:
     with pytest.raises(DamagedError, match="damaged at offset 0"):
-        read_section(BytesSource(PLAIN), 0, len(PLAIN) + 1)
+        read_section(BytesSource(PLAIN), 0, len(PLAIN) + 1, Tally())
 
 
 def test_the_number_of_entries_is_bounded() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 
 import pytest
 
 from pascal_install.binary.source import BytesSource, DamagedError, UnsupportedError
 from support.device_code import ASSETS, CUBIN, CUOBJDUMP, asset, counts, library, pack_elf, pack_entry, pack_fatbin
+from support.fuzzing import read_any_library, read_stream
 
 FATBIN = pack_fatbin(pack_entry(CUBIN, 60), pack_entry(CUBIN, 61))
 
@@ -153,6 +155,23 @@ def test_names_outside_of_the_table_are_damage() -> None:
     content[62] = 9
     with pytest.raises(DamagedError, match="offset 62"):
         library(bytes(content))
+
+
+def hall_of_mirrors(entries: int) -> bytes:
+    """Entries that each hold a fatbin header: each of these fatbins goes on to the end, where an entry is broken."""
+    content = b""
+    for number in range(entries):
+        fatbin = struct.pack("<IHHQ", 0xBA55ED50, 1, 16, (entries - number - 1) * 64 + 48)
+        content += pack_entry(CUBIN, 61, payload=0)[:48] + fatbin
+    return content + bytes(48)
+
+
+@pytest.mark.parametrize("read", [read_any_library, read_stream])
+def test_what_only_looks_like_fatbins_costs_no_more_than_real_ones(read: Callable[[bytes], None]) -> None:
+    read(pack_elf({".rodata": hall_of_mirrors(20), ".nv_fatbin": FATBIN}))
+    with pytest.raises(DamagedError) as caught:
+        read(pack_elf({".rodata": hall_of_mirrors(3000), ".nv_fatbin": FATBIN}))
+    assert "looks like fatbins, and is none" in caught.value.cause
 
 
 def test_a_source_may_be_an_open_stream() -> None:
