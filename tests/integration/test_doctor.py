@@ -4,65 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pascal_install.installation.execute import execute
-from support.installs import World, listing, make_world
+from support.installs import World, listing
 from support.killed_install import run_killed
 from support.mirror import Mirror
+from support.patient import GPU, Patient, make_patient
 from support.wheels import make_module_stub, wheel_filename
-
-GPU = ("--gpu", "GTX 1080 Ti", "--driver", "580.95.05")
-
-
-class Patient:
-    """The command line in the world's environment."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.environ = {
-            **world.environ,
-            "VIRTUAL_ENV": str(world.venv),
-            "PASCAL_INSTALL_CACHE_DIR": str(world.root / "cache"),
-            "PASCAL_INSTALL_MIRROR": ";".join(f"{real}={played}" for real, played in world.mirror.mirrors),
-        }
-
-    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pascal_install", "doctor", *words]
-        return subprocess.run(
-            command,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def told(self, *words: str, expect: int) -> dict[str, Any]:
-        done = self.types(*GPU, *words, "--format", "json")
-        assert done.returncode == expect, done.stdout + done.stderr
-        document: dict[str, Any] = json.loads(done.stdout)
-        return document
-
-    def ids(self, *words: str, expect: int) -> list[str]:
-        return sorted({one["id"] for one in self.told(*words, expect=expect)["findings"]})
 
 
 @pytest.fixture
 def patient(tmp_path: Path, mirror: Mirror) -> Patient:
-    world = make_world(tmp_path, mirror)
-    # The copied venv lacks pip's scripts, which doctor would rightly report.
-    (record,) = world.site.glob("pip-*.dist-info/RECORD")
-    rows = record.read_text().splitlines(keepends=True)
-    record.write_text("".join(row for row in rows if "/bin/pip" not in row))
-    return Patient(world)
+    return make_patient(tmp_path, mirror)
 
 
 def with_plain(patient: Patient) -> World:
