@@ -90,7 +90,7 @@ def test_a_hidden_gpu_is_a_warning(patient: Patient, tmp_path: Path) -> None:
     done = patient.types()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "GPU 1 (NVIDIA GeForce RTX 2080 Ti) is hidden" in done.stdout
-    assert "CUDA_VISIBLE_DEVICES=0" in done.stdout
+    assert "CUDA_VISIBLE_DEVICES='0'" in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
