@@ -29,6 +29,11 @@ _RESOLVE_TIMEOUT_S = 900.0
 #: Each round asks for what the one before left out; a chain of dependencies that only the target has is short.
 _MOST_ROUNDS = 12
 
+#: Where an index offers no metadata beside a wheel, pip then reads the end of the wheel by range requests; without,
+#: it downloads the wheel and throws it away (2 GB of NVIDIA's libraries). A pip that no longer knows the word says so.
+_FAST_DEPS = ("--use-feature", "fast-deps")
+_USAGE = 2
+
 #: Settings that change what pip does, not where it looks: they must not reach a dry run.
 _NOT_OURS = (
     *("TARGET", "PREFIX", "ROOT", "USER", "NO_DEPS", "REQUIRE_HASHES", "REPORT", "DRY_RUN", "IGNORE_INSTALLED"),
@@ -229,9 +234,13 @@ def _dry_run(args: Sequence[str], resolver: Resolver, index: str) -> list[Chosen
     environ = resolver.environ if index == "own" else resolver.bare_environ
     report = os.path.join(resolver.folder, "report.json")
     quiet = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--root-user-action", "ignore")
-    command = (*resolver.pip.command, "install", "--dry-run", "--report", report, *quiet, *resolver.options, *args)
+    command = (*resolver.pip.command, "install", "--dry-run", "--report", report, *quiet, *resolver.options)
     try:
-        done = process.run(command, env=environ, cwd=resolver.folder, timeout_s=_RESOLVE_TIMEOUT_S)
+        done = process.run(
+            (*command, *_FAST_DEPS, *args), env=environ, cwd=resolver.folder, timeout_s=_RESOLVE_TIMEOUT_S
+        )
+        if done.returncode == _USAGE and _FAST_DEPS[1] in done.stderr:
+            done = process.run((*command, *args), env=environ, cwd=resolver.folder, timeout_s=_RESOLVE_TIMEOUT_S)
     except (OSError, process.ProcessTimeout) as error:
         raise InstallerError("pip did not find out what is needed", code="resolution", cause=str(error)) from error
     if done.returncode != 0:
