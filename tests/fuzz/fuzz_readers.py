@@ -2,8 +2,8 @@
 
     PYTHONPATH=src:tests python tests/fuzz/fuzz_readers.py READER CORPUS_DIR [libFuzzer options: -runs=1000000]
 
-A reader may answer, or raise DataError; all else is a finding. Findings are kept in tests/assets/damaged, as
-READER-NAME, and tests/unit/binary/test_damaged_corpus.py reads them ever after.
+A reader may answer, or raise DataError; all else is a finding, as is work out of proportion to the size. What is found
+becomes a case in tests/support/damaged_*.py, which tests/unit/binary/test_damaged_corpus.py reads ever after.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["pascal_install", "support"]):
+    from support.device_code import DAMAGED
     from support.fuzzing import READERS, seeds
+
+#: Damaged files to start from, where they do not bear the reader's own name.
+FROM = {"stream": "fatbin", "zip": "wheel"}
 
 
 def main() -> None:
@@ -25,6 +29,8 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(seeds(name)):
         (corpus / f"seed-{number}").write_bytes(content)
+    for path in DAMAGED.glob(f"{FROM.get(name, name)}-*"):
+        (corpus / path.name).write_bytes(path.read_bytes())
     atheris.Setup([sys.argv[0], *sys.argv[2:]], READERS[name])
     atheris.Fuzz()
 

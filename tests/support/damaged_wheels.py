@@ -174,6 +174,8 @@ def _lying_entries() -> Iterator[Case]:
     for extra, at, says, where in (
         (struct.pack("<HH", 1, 8) + sizes[:8], DIRECTORY_AT, "lacks the 64-bit sizes", "cut"),
         (struct.pack("<HH", 1, 0xFFFF), DIRECTORY_AT, "lacks the 64-bit sizes", "past-end"),
+        # Found by the fuzzer: a length that is a multiple of 8, of which fewer bytes are there.
+        (struct.pack("<HH", 1, 24) + sizes[:12], DIRECTORY_AT, "lacks the 64-bit sizes", "fewer-than-said"),
         (struct.pack("<HHQQ", 1, 16, HUGE, len(ELF)), 0, "claims to inflate", "inflated-2-64"),
         (struct.pack("<HHQQ", 1, 16, len(ELF), HUGE), 0, "runs into the central directory", "compressed-2-64"),
         (b"\0\0\0\0" * 50, DIRECTORY_AT, "lacks the 64-bit sizes", "zeros"),

@@ -15,6 +15,7 @@ from pascal_install.inspection.wheel import library_members, read_wheel
 from pascal_install.model.cuda import ComputeCapability
 from support.device_code import (
     CUBIN,
+    DAMAGED,
     PTX,
     SUFFIX_A,
     asset,
@@ -23,6 +24,7 @@ from support.device_code import (
     pack_elf,
     pack_entry,
     pack_fatbin,
+    pack_pe,
     pack_wheel,
 )
 
@@ -136,10 +138,10 @@ def seeds(name: str) -> list[bytes]:
     wheels = [pack_wheel({"x/_C.so": elf, "y": b"stored"}, stored=["y"]), pack_wheel({"a.so": incompressible(64)})]
     return {
         "fatbin": [fatbin, fatbin + bytes(16) + fatbin, real[at : at + 4096]],
-        "elf": [elf, pack_elf({".data": fatbin}), asset("libplain.so"), asset("libkernels.a")[:4096]],
-        "pe": [asset("pascal.dll")[:8192]],
-        "stream": [elf, pack_elf({".rodata": fatbin, ".nv_fatbin": fatbin})],
-        "symbols": [asset("libplain.so")],
+        "elf": [elf, pack_elf({".data": fatbin}), asset("libplain.so"), asset("libcompressed.so")],
+        "pe": [pack_pe({".nv_fatb": fatbin * 2, ".nvFatBi": bytes(48)}), asset("pascal.dll")],
+        "stream": [elf, pack_elf({".rodata": fatbin, ".nv_fatbin": fatbin}), asset("libcompressed.so")],
+        "symbols": [asset("libplain.so"), (DAMAGED / "symbols-sound.so").read_bytes()],
         "zip": wheels,
         "wheel": [*wheels, pack_wheel({"x/_C.so": elf, "x/_D.pyd": elf}, stored=["x/_C.so"])],
         "ar": [asset("libkernels.a"), pack_archive({"a.o": elf, "b.o": elf[:70], "c.txt": b"text"})],

@@ -225,7 +225,8 @@ def _wide_sizes(extra: bytes, offset: int, size: int, compressed: int, header_at
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
         if kind == 1:
-            numbers = iter(value for (value,) in struct.iter_unpack("<Q", extra[at + 4 : at + 4 + length // 8 * 8]))
+            held = min(length, len(extra) - at - 4) // 8 * 8
+            numbers = iter(value for (value,) in struct.iter_unpack("<Q", extra[at + 4 : at + 4 + held]))
             try:
                 wide = [next(numbers) if value == 0xFFFFFFFF else value for value in (size, compressed, header_at)]
             except StopIteration:
