@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pascal_install.binary import ar, elf, pe
 from pascal_install.binary.fatbin import HEADER_START, FatbinSection, Tally, merge, read_section, try_fatbin
-from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
+from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers, wrapped_fatbins
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, WindowSource
 
 #: Enough of a file's start to tell what it is.
@@ -76,8 +76,12 @@ def _read_sections(source: Source, kind: str, machine: str, sections: tuple[Sect
                 read_section(source, section.offset, section.size, tally)
                 places.append(section)
     library = Library(kind, machine, *(tally.section() for tally in tallies.values()))
-    check_wrappers(sections, library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins)
-    return library._replace(data=_scan(source, places)) if deep else library
+    fatbins = library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins
+    if deep or wrapped_fatbins(sections) > fatbins:
+        data = _scan(source, places)
+        check_wrappers(sections, fatbins + data.fatbins)
+        return library._replace(data=data) if deep else library
+    return library
 
 
 def _read_archive(source: Source, *, deep: bool) -> Library:

@@ -23,13 +23,21 @@ class Section(NamedTuple):
     size: int
 
 
+def wrapped_fatbins(sections: Iterable[Section]) -> int:
+    """Tell for how many fatbins there is a wrapper: the runtime registers those.
+
+    There may be fewer than fatbins: the one that the device linker adds has no wrapper in some of NVIDIA's libraries.
+    """
+    return sum(section.size for section in sections if section.name in _WRAPPER_SECTIONS) // _WRAPPER_SIZE
+
+
 def check_wrappers(sections: Iterable[Section], fatbins: int) -> None:
     """Check that there is a fatbin for each wrapper: fewer means that a section was cut, or read wrongly.
 
-    One more is sound: the fatbin that the device linker adds has no wrapper in some of NVIDIA's libraries.
+    Those kept as plain data count: libtorch_cuda_cpp of torch 1.13 has cuDNN's in it, with their wrappers.
     """
-    for section in sections:
-        if section.name in _WRAPPER_SECTIONS and section.size > fatbins * _WRAPPER_SIZE:
-            raise DamagedError(
-                section.offset, f"wrappers for {section.size // _WRAPPER_SIZE} fatbins, and there are {fatbins}"
-            )
+    sections = tuple(sections)
+    wrappers = wrapped_fatbins(sections)
+    if wrappers > fatbins:
+        at = next(section.offset for section in sections if section.name in _WRAPPER_SECTIONS)
+        raise DamagedError(at, f"wrappers for {wrappers} fatbins, and there are {fatbins}")

@@ -196,5 +196,5 @@ def _sorted_out(
     for fatbin in rest.values():
         data.add(fatbin)
     executable, relocatable = (tally.section() for tally in tallies.values())
-    check_wrappers(sections, executable.fatbins + relocatable.fatbins)
+    check_wrappers(sections, len(hits))
     return Library("elf", machine, executable, relocatable, data.section() if deep else None)

@@ -125,6 +125,17 @@ def test_a_fatbin_without_wrapper_is_sound() -> None:
     assert library(pack_elf({".nv_fatbin": FATBIN * 2, ".nvFatBinSegment": wrapper})).nv_fatbin.fatbins == 2
 
 
+@pytest.mark.parametrize("read", [read_any_library, read_stream])
+def test_a_wrapper_may_be_of_a_fatbin_kept_as_data(read: Callable[[bytes], None]) -> None:
+    # cuDNN linked into libtorch_cuda_cpp of torch 1.13.1: 82 fatbins in the section, 382 wrappers.
+    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0, 0)
+    content = pack_elf({".nv_fatbin": FATBIN, ".data": b"text" * 4 + FATBIN * 3, ".nvFatBinSegment": wrapper * 4})
+    read(content)
+    assert library(content).nv_fatbin.fatbins == 1
+    with pytest.raises(DamagedError, match="damaged at offset"):
+        library(pack_elf({".nv_fatbin": FATBIN, ".data": FATBIN * 3, ".nvFatBinSegment": wrapper * 5}))
+
+
 def test_deep_finds_code_kept_as_data_and_reports_it_apart() -> None:
     decoy = FATBIN[:8] + b"\xff" * 8
     content = pack_elf({".rodata": b"text" + decoy + bytes(4) + FATBIN * 3, ".nv_fatbin": FATBIN})
