@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from pascal_install.catalogue.store import Store, compiled, packaged_or_compiled
 from pascal_install.model.build import (
@@ -27,7 +27,8 @@ def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cach
     `overlay` is a folder of the same kind as resolver_data: its rows replace ours where they describe the same build,
     and come beside them otherwise. Raises DataError for bad files, with all problems.
     """
-    ours, *laid_over = (_read(store, names, f"{os}_{machine}") for store in _stores(overlay, cache_dir))
+    layers = open_layers(overlay=overlay, cache_dir=cache_dir)
+    ours, *laid_over = (_read(layer.store, names, f"{os}_{machine}") for layer in layers)
     for above in laid_over:
         from pascal_install.catalogue.merge import merge
 
@@ -37,19 +38,27 @@ def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cach
 
 def package_names(*, overlay: str = "", cache_dir: str) -> tuple[str, ...]:
     """Name every package of the catalogue."""
-    metas = [store.read("meta.json") for store in _stores(overlay, cache_dir)]
+    metas = [layer.store.read("meta.json") for layer in open_layers(overlay=overlay, cache_dir=cache_dir)]
     return tuple(sorted({name for meta in metas for name in meta["packages"]}))
 
 
-def _stores(overlay: str, cache_dir: str) -> list[Store]:
-    """Open our catalogue and, where there is one, what lies over it."""
+class Layer(NamedTuple):
+    """One folder of the catalogue, compiled."""
+
+    origin: str
+    """`built-in`, or the path of the folder."""
+    store: Store
+
+
+def open_layers(*, overlay: str = "", cache_dir: str) -> tuple[Layer, ...]:
+    """Open our catalogue and what lies over it, from below to above. Raises DataError for bad files."""
     ours = packaged_or_compiled(cache_dir)
     if not overlay:
-        return [ours]
+        return (Layer("built-in", ours),)
     from pascal_install.catalogue.locate import data_dir
 
     labels = tuple(label for label, *_ in ours.read("tables.json")["variants"])
-    return [ours, compiled(data_dir(overlay), cache_dir, labels)]
+    return Layer("built-in", ours), Layer(overlay, compiled(data_dir(overlay), cache_dir, labels))
 
 
 def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
@@ -58,12 +67,12 @@ def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
     for name in names:
         facts = meta["packages"].get(name)
         if facts is not None:
-            shard = store.read(f"{name}.{platform}.json") if platform in facts["platforms"] else None
+            has_any = platform in facts["platforms"]
             packages[name] = Package(
                 name=name,
                 role=facts["role"],
                 import_name=facts["import_name"],
-                releases=_releases(name, platform, shard) if shard else (),
+                releases=platform_releases(store, name, platform) if has_any else (),
                 never_from_pypi=facts["never_from_pypi"],
             )
     return Catalogue(
@@ -73,7 +82,9 @@ def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
     )
 
 
-def _releases(name: str, platform: str, shard: dict[str, Any]) -> tuple[Release, ...]:
+def platform_releases(store: Store, name: str, platform: str) -> tuple[Release, ...]:
+    """Read the releases of a package for a platform (`linux_x86_64`) that its layer has some for, newest first."""
+    shard = store.read(f"{name}.{platform}.json")
     os, _, machine = platform.partition("_")
     texts = shard["texts"]
     architectures = [tuple(map(CodeTarget.parse, targets)) for targets in shard["architectures"]]
@@ -214,4 +225,4 @@ class Gpus:
 
 def load_gpus(*, overlay: str = "", cache_dir: str) -> Gpus:
     """Open the table of GPUs; the overlay's cards come first. Raises DataError for bad files."""
-    return Gpus(_stores(overlay, cache_dir)[::-1])
+    return Gpus([layer.store for layer in open_layers(overlay=overlay, cache_dir=cache_dir)[::-1]])

@@ -1,0 +1,44 @@
+"""`pascal-install catalogue list|check|refresh`: the data behind every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pascal_install.cli.options import Parser
+from pascal_install.errors import UsageError
+
+#: Each sub-command with its line in `--help`; `cli/catalogue_NAME.py` holds `parser` and `main`, as a command does.
+SUBCOMMANDS: Mapping[str, str] = {
+    "list": "what it holds: packages, builds, versions, how each fact is known, how old it is",
+}
+
+
+class _Parser(Parser):
+    def flags(self) -> list[str]:
+        """Name the options of all sub-commands: completion looks at the command only."""
+        return sorted({flag for name in SUBCOMMANDS for flag in _module(name).parser({}).flags()})
+
+
+def parser(environ: Mapping[str, str]) -> Parser:
+    """Build the parser of the bare command, which only tells its sub-commands."""
+    width = max(map(len, SUBCOMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in SUBCOMMANDS.items())
+    built = _Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n")
+    built.add_argument("subcommand", choices=SUBCOMMANDS, metavar="|".join(SUBCOMMANDS), help="each has its own --help")
+    return built
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Hand over to the sub-command."""
+    if not arguments or arguments[0] not in SUBCOMMANDS:
+        parser(environ).parse_args(arguments[:1])
+        raise UsageError("a sub-command comes first", hints=("see pascal-install catalogue --help",))
+    code: int = _module(arguments[0]).main(arguments[1:], environ)
+    return code
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(f"pascal_install.cli.catalogue_{name}")
