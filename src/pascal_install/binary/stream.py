@@ -18,7 +18,7 @@ from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, 
 from pascal_install.binary.source import BytesSource, UnsupportedError
 
 # Up to this size a file is inflated as a whole; then nothing is sought, and nothing read twice.
-_SMALL = 1 << 23
+_SMALL = 1 << 22
 # What is kept behind the current place: enough for a look back at what was no fatbin.
 _KEPT = 1 << 18
 # The names of the sections lie beside their table, which need not be the end: patchelf puts new sections behind it.

@@ -95,7 +95,9 @@ def _tell_damage(damaged: Sequence[DamagedError]) -> int:
 def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[ComputeCapability, ...]:
     """Give the compute capabilities to judge by: those given, else those of this machine, else none."""
     if settings.gpus:
-        names = load_gpus(cache_dir=cache_dir(environ))
+        # Numbers need no names: reading the catalogue would take longer than reading a library.
+        numbers = all("." in text and text.replace(".", "").isdigit() for text in settings.gpus)
+        names = () if numbers else load_gpus(cache_dir=cache_dir(environ))
         return tuple(dict.fromkeys(find_gpu(text, names)[1] for text in settings.gpus))
     from pascal_install.facts.tags import describe_platform
 

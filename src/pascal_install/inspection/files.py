@@ -21,6 +21,8 @@ class FileSource:
         status = os.fstat(self._file)
         self.size_bytes = status.st_size
         self.is_regular = stat.S_ISREG(status.st_mode)
+        #: Whether threads may read from it at the same time.
+        self.is_shareable = hasattr(os, "pread")
         self.identity = (status.st_dev, status.st_ino)
         if self.is_regular and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)

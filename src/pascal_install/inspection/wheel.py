@@ -24,16 +24,21 @@ from pascal_install.inspection.names import may_hold_code
 from pascal_install.inspection.report import Part, Report, Skipped
 from pascal_install.model.cuda import ComputeCapability
 
+# More would wait for the memory bus, and take some megabytes each.
+_MAX_WORKERS = 4
+
 
 def inspect_wheel(
     path: str, gpus: Sequence[ComputeCapability] = (), *, quick: bool = False, deep: bool = False
 ) -> Report:
-    """Inspect all libraries in a wheel on disk. See `read_wheel`."""
+    """Inspect all libraries in a wheel on disk, several at a time where there are processors. See `read_wheel`."""
+    name = os.path.basename(path)
     with FileSource(path) as source:
+        workers = min(_MAX_WORKERS, os.cpu_count() or 1) if source.is_shareable and not quick else 1
         try:
-            return read_wheel(os.path.basename(path), source, library_members(source), gpus, quick=quick, deep=deep)
+            return read_wheel(name, source, library_members(source), gpus, quick=quick, deep=deep, workers=workers)
         except DamagedError as error:
-            raise error.of(os.path.basename(path)) from error
+            raise error.of(name) from error
 
 
 def library_members(source: Source) -> tuple[Member, ...]:
@@ -49,48 +54,83 @@ def read_wheel(
     *,
     quick: bool = False,
     deep: bool = False,
+    workers: int = 1,
 ) -> Report:
     """Inflate members as streams and read their device code; what is damaged in one member does not stop the others.
 
     `quick` stops in each library where it is proven that the GPUs (or, without any, some GPU) are served, and
     altogether with torch's deciding library. A proof is a fatbin for several architectures, which somebody asked for,
-    or the third fatbin of any kind.
+    or the third fatbin of any kind. With several `workers` the source is read by threads: inflating leaves the
+    interpreter free.
     """
-    binaries, skipped, damaged = [], [], []
-    complete = True
     proves = partial(_is_proof, gpus=tuple(gpus)) if quick else None
+    reader = _Reader(source, deep, proves)
+    ordered = sorted(members, key=_likely_first) if quick else list(members)
+    found = reader.in_turn(ordered) if workers == 1 or len(ordered) < 2 else reader.at_once(ordered, workers)
+    binaries, skipped, damaged = [], [], []
     names: set[str] = set()
-    for member in sorted(members, key=_likely_first) if quick else members:
+    complete = True
+    for member, result in found:
         if member.name in names:
             damaged.append(DamagedError(member.header_offset, "a second member of this name", member.name))
-            continue
+        elif isinstance(result, UnsupportedError):
+            skipped.append(Skipped(member.name, result.summary))
+        elif isinstance(result, DamagedError):
+            damaged.append(result.of(member.name))
+        else:
+            binaries.append(Binary(member.name, member.size_bytes, result.library))
+            complete = complete and result.complete
+            if quick and not result.complete and _decides_alone(binaries[-1]):
+                break
         names.add(member.name)
-        try:
-            streamed = _read_member(source, member, deep=deep, proves=proves)
-        except UnsupportedError as error:
-            skipped.append(Skipped(member.name, error.summary))
-            continue
-        except DamagedError as error:
-            damaged.append(error.of(member.name))
-            continue
-        binaries.append(Binary(member.name, member.size_bytes, streamed.library))
-        complete = complete and streamed.complete
-        if quick and not streamed.complete and _decides_alone(binaries[-1]):
-            break
     return Report(subject, (Part("", tuple(binaries)),), tuple(skipped), tuple(damaged), complete=complete)
 
 
-def _read_member(
-    source: Source, member: Member, *, deep: bool, proves: Callable[[FatbinSection], bool] | None
-) -> Streamed:
-    if member.method == STORED and not member.unreadable:
-        window = WindowSource(source, data_offset(source, member), member.size_bytes)
-        return Streamed(read_library(window, deep=deep), complete=True)
+_Result = Streamed | UnsupportedError | DamagedError
 
-    def start() -> Iterator[bytes]:
-        return content_chunks(source, member)
 
-    return read_streamed(StreamedSource(start, member.size_bytes), deep=deep, proves=proves)
+class _Reader:
+    """Reads members of one wheel."""
+
+    def __init__(self, source: Source, deep: bool, proves: Callable[[FatbinSection], bool] | None) -> None:
+        self._source = source
+        self._deep = deep
+        self._proves = proves
+        self._stopped = False
+
+    def in_turn(self, members: Sequence[Member]) -> Iterator[tuple[Member, _Result]]:
+        """Read one after the other, each when it is asked for."""
+        return ((member, self._read(member)) for member in members)
+
+    def at_once(self, members: Sequence[Member], workers: int) -> Iterator[tuple[Member, _Result]]:
+        """Read by threads, the largest member first, and give the results in the order of the members."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(workers) as pool:
+            largest_first = sorted(members, key=lambda member: -member.size_bytes)
+            jobs = {id(member): pool.submit(self._read, member) for member in largest_first}
+            try:
+                for member in members:
+                    yield member, jobs[id(member)].result()
+            finally:
+                # An interrupt must not wait for gigabytes.
+                self._stopped = True
+
+    def _read(self, member: Member) -> _Result:
+        try:
+            if member.method == STORED and not member.unreadable:
+                window = WindowSource(self._source, data_offset(self._source, member), member.size_bytes)
+                return Streamed(read_library(window, deep=self._deep), complete=True)
+            stream = StreamedSource(partial(self._chunks, member), member.size_bytes)
+            return read_streamed(stream, deep=self._deep, proves=self._proves)
+        except (UnsupportedError, DamagedError) as error:
+            return error
+
+    def _chunks(self, member: Member) -> Iterator[bytes]:
+        for chunk in content_chunks(self._source, member):
+            if self._stopped:
+                raise UnsupportedError("stopped")
+            yield chunk
 
 
 def _is_proof(section: FatbinSection, gpus: tuple[ComputeCapability, ...]) -> bool:

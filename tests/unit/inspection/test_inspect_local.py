@@ -12,9 +12,11 @@ import pytest
 from pascal_install.binary.source import DamagedError
 from pascal_install.errors import TargetError, UsageError
 from pascal_install.inspection.document import document
+from pascal_install.inspection.files import FileSource
 from pascal_install.inspection.local import inspect_distribution, inspect_environment, torch_cuda_label
 from pascal_install.inspection.report import Report, verdict
 from pascal_install.inspection.subject import inspect_path, site_packages_of
+from pascal_install.inspection.wheel import library_members, read_wheel
 from pascal_install.model.cuda import ComputeCapability
 from support.device_code import ASSETS, CUBIN, asset, pack_elf, pack_entry, pack_fatbin, pack_wheel
 from support.inspected import add_distribution, torch_version_file
@@ -195,3 +197,21 @@ def test_a_wheel_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "y-1-py3-none-any.whl").write_bytes(b"PK no wheel")
     with pytest.raises(DamagedError, match=r"^y-1-py3-none-any\.whl is damaged at offset"):
         inspect_path(str(tmp_path / "y-1-py3-none-any.whl"))
+
+
+def test_threads_tell_what_one_reader_tells(tmp_path: Path) -> None:
+    fatbins = [pack_fatbin(pack_entry(CUBIN, number)) * 3 for number in (60, 61, 70)]
+    members = {f"x/{number}.so": pack_elf({".nv_fatbin": fatbins[number % 3]}) for number in range(12)}
+    members |= {"x/big.so": pack_elf({".rodata": bytes(5_000_000), ".nv_fatbin": fatbins[0]})}
+    members |= {"x/bad.so": damaged(), "x/text.so": b"text", "x/worse.so": damaged()[:500]}
+    path = tmp_path / "x-1-py3-none-any.whl"
+    path.write_bytes(pack_wheel(members, stored=["x/3.so"]))
+    with FileSource(str(path)) as source:
+        found = library_members(source)
+        alone, together = (read_wheel("x", source, found, [PASCAL], workers=workers) for workers in (1, 4))
+    # Errors are equal by what they say.
+    assert [str(error) for error in alone.damaged] == [str(error) for error in together.damaged]
+    assert len(alone.damaged) == 2
+    assert alone._replace(damaged=()) == together._replace(damaged=())
+    assert [binary.member for binary in together.binaries][-1] == "x/big.so"
+    assert inspect_path(str(path)).parts == together.parts
