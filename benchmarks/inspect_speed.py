@@ -1,10 +1,11 @@
 """How fast `inspect` is, as ratios against NVIDIA's cuobjdump, unzip and pyelftools on the same files in one run.
 
-    python benchmarks/inspect_speed.py --download DIR           fetch torch 2.6.0 and cuobjdump from PyPI first (5 GB)
-    python benchmarks/inspect_speed.py --cuobjdump PATH --site-packages DIR --wheel TORCH.whl --extension FILE.so
+    python benchmarks/inspect_speed.py --download DIR    fetch torch 2.6.0, the newest and cuobjdump first (7 GB)
+    python benchmarks/inspect_speed.py --cuobjdump PATH --site-packages DIR --wheel TORCH.whl... --extension FILE.so
 
 Runs go A B A B; the ratio of the medians is printed. Each row names the goal that it is held against. Times of children
-include the start of Python.
+include the start of Python, from compiled modules as pip installs them. What is compared with whom by content stands in
+inspect_agreement.py.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Cost(NamedTuple):
     wall_s: float
     cpu_s: float
     memory_mb: float
+    written_mb: float
 
 
 # A child starts with the peak memory of the process that it was forked from. So a small one starts it.
@@ -54,15 +56,19 @@ start = time.perf_counter()
 null = os.open(os.devnull, os.O_WRONLY)
 child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)])
 _, status, usage = os.wait4(child, 0)
-print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, usage.ru_oublock / 2048)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
+
+
+_COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+_COMPILED["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir(), "inspect-speed-compiled"))
 
 
 def run(*command: str | Path) -> Cost:
     """Run a child to its end."""
     launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *map(str, command)]
-    done = subprocess.run(launched, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(launched, stdout=subprocess.PIPE, text=True, check=True, env=_COMPILED)
     return Cost(*map(float, done.stdout.split()))
 
 
@@ -81,7 +87,7 @@ def here(work: Callable[[], object]) -> Callable[[], Cost]:
     def timed() -> Cost:
         start, cpu = time.perf_counter(), time.process_time()
         work()
-        return Cost(time.perf_counter() - start, time.process_time() - cpu, 0)
+        return Cost(time.perf_counter() - start, time.process_time() - cpu, 0, 0)
 
     return timed
 
@@ -98,42 +104,9 @@ def row(work: str, found: str, goal: str) -> None:
     print(f"{work:<46} {found:<58} goal: {goal}", flush=True)
 
 
-def listed(cuobjdump: Path, path: Path) -> dict[str, int]:
-    """Let cuobjdump list the architectures of a library, with their number; empty where it refuses part of it."""
-    numbers: dict[str, int] = {}
-    for option, prefix in (("--list-elf", "sm_"), ("--list-ptx", "compute_")):
-        done = subprocess.run([str(cuobjdump), option, str(path)], capture_output=True, text=True, check=False)
-        if "fatal" in done.stderr:
-            return {}
-        for line in done.stdout.splitlines():
-            arch = next((part for part in line.split(".") if part.startswith("sm_")), "")
-            if arch:
-                name = prefix + arch.removeprefix("sm_")
-                numbers[name] = numbers.get(name, 0) + 1
-    return numbers
-
-
-def agreement(cuobjdump: Path, site_packages: Path) -> None:
-    """Compare every library of an environment with cuobjdump's list."""
-    same = read = 0
-    report = inspect_environment([str(site_packages)])
-    for binary in report.binaries:
-        if binary.library.nv_fatbin.fatbins:
-            # --list-elf never prints the f of a family target.
-            ours: dict[str, int] = {}
-            for target, number in binary.library.nv_fatbin.entries:
-                ours[str(target).rstrip("f")] = ours.get(str(target).rstrip("f"), 0) + number
-            theirs = listed(cuobjdump, site_packages / binary.member)
-            if theirs:
-                read += 1
-                same += theirs == ours
-                if theirs != ours:
-                    print(f"  differs: {binary.member}: {theirs} and {ours}")
-    row("agreement with cuobjdump", f"{same} of {read} libraries that it reads", "all")
-
-
 def one_library(cuobjdump: Path, library: Path, rounds: int) -> None:
     """The largest library, warm and cold."""
+    run(*INSPECT, library)
     ours, scan, theirs = side_by_side(
         rounds,
         lambda: run(*INSPECT, library),
@@ -141,7 +114,7 @@ def one_library(cuobjdump: Path, library: Path, rounds: int) -> None:
         lambda: run(cuobjdump, "--list-elf", library),
     )
     row(
-        f"{library.name}, whole command, warm",
+        f"{library.name}, {library.stat().st_size >> 20} MB, warm",
         f"{theirs.wall_s / ours.wall_s:.0f} x ({ours.wall_s:.3f} s, {ours.memory_mb:.0f} MB; {theirs.wall_s:.2f} s, "
         f"{theirs.memory_mb:.0f} MB)",
         "40 x, 30 MB",
@@ -179,20 +152,22 @@ def wheel_on_disk(cuobjdump: Path, wheel: Path, rounds: int) -> None:
             for library in sorted(Path(folder).rglob("*.so")):
                 if "cuda" in library.name:
                     subprocess.run([str(cuobjdump), "--list-elf", str(library)], capture_output=True, check=False)
-            return Cost(time.perf_counter() - start, 0, 0)
+            return Cost(time.perf_counter() - start, 0, 0, 0)
 
+    run(*WITHOUT_ISAL, wheel)
     plain, fast, theirs = side_by_side(
         max(3, rounds // 3), lambda: run(*WITHOUT_ISAL, wheel), lambda: run(*INSPECT, wheel), unpacked
     )
     row(
-        "a torch wheel on disk, zlib",
+        f"{'-'.join(wheel.name.split('-')[:2])} on disk, zlib",
         f"{theirs.wall_s / plain.wall_s:.1f} x ({plain.wall_s:.2f} s, {plain.memory_mb:.0f} MB; {theirs.wall_s:.2f} s)",
         "2.2 x, 64 MB",
     )
     row(
         "  with isal",
-        f"{theirs.wall_s / fast.wall_s:.1f} x ({fast.wall_s:.2f} s, {fast.memory_mb:.0f} MB)",
-        "3.5 x, 64 MB",
+        f"{theirs.wall_s / fast.wall_s:.1f} x ({fast.wall_s:.2f} s, {fast.memory_mb:.0f} MB, "
+        f"{fast.written_mb + plain.written_mb:.0f} MB written)",
+        "3.5 x, 64 MB, nothing written",
     )
 
 
@@ -285,8 +260,11 @@ def symbols(site_packages: Path, extension: Path, rounds: int) -> None:
 def download(folder: Path) -> None:
     """Fetch what is measured from PyPI."""
     pip = [sys.executable, "-m", "pip"]
-    wheels = folder / "wheels"
+    wheels, newest = folder / "wheels", folder / "newest"
     subprocess.run([*pip, "download", "-q", "--no-deps", "-d", str(wheels), "torch==2.6.0"], check=True)
+    subprocess.run([*pip, "download", "-q", "--no-deps", "-d", str(newest), "torch"], check=True)
+    library = [str(next(newest.glob("torch-*.whl"))), "torch/lib/libtorch_cuda.so"]
+    subprocess.run(["unzip", "-q", "-o", *library, "-d", str(newest)], check=True)
     options = ["--target", str(folder / "site-packages"), "--find-links", str(wheels)]
     subprocess.run([*pip, "install", "-q", *options, "torch==2.6.0", "torchvision==0.21.0"], check=True)
     tools = folder / "tools"
@@ -299,7 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--download", type=Path, metavar="DIR")
     parser.add_argument("--cuobjdump", type=Path)
     parser.add_argument("--site-packages", type=Path)
-    parser.add_argument("--wheel", type=Path)
+    parser.add_argument("--wheel", type=Path, action="append", default=[])
+    parser.add_argument("--library", type=Path, action="append", default=[])
     parser.add_argument("--extension", type=Path)
     parser.add_argument("--rounds", type=int, default=11)
     given = parser.parse_args(arguments)
@@ -308,19 +287,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.cuobjdump = next(given.download.rglob("cuobjdump"))
         given.cuobjdump.chmod(0o755)
         given.site_packages = given.download / "site-packages"
-        given.wheel = next((given.download / "wheels").glob("torch-*.whl"))
+        given.wheel = sorted(given.download.glob("*/torch-*.whl"))
+        given.library = [given.download / "newest" / "torch" / "lib" / "libtorch_cuda.so"]
         given.extension = given.site_packages / "torchvision" / "_C.so"
     if given.site_packages:
         environment(given.site_packages, given.rounds)
         if given.extension:
             symbols(given.site_packages, given.extension, given.rounds)
-    if given.cuobjdump and given.site_packages:
-        agreement(given.cuobjdump, given.site_packages)
-        one_library(given.cuobjdump, given.site_packages / "torch" / "lib" / "libtorch_cuda.so", given.rounds)
-    if given.wheel:
-        remote_wheel(given.wheel)
+    if given.site_packages:
+        given.library.insert(0, given.site_packages / "torch" / "lib" / "libtorch_cuda.so")
+    if given.cuobjdump:
+        for library in given.library:
+            one_library(given.cuobjdump, library, given.rounds)
+    for wheel in given.wheel:
+        remote_wheel(wheel)
         if given.cuobjdump and shutil.which("unzip"):
-            wheel_on_disk(given.cuobjdump, given.wheel, given.rounds)
+            wheel_on_disk(given.cuobjdump, wheel, given.rounds)
 
 
 if __name__ == "__main__":
