@@ -58,8 +58,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     gpus = _gpus(settings, environ)
     if options.quick and not gpus:
         raise UsageError("--quick stops at a yes for a GPU, and there is none", hints=("name one with --gpu",))
+    quiet = options.quiet or options.format == "json"
     reports = [
-        _inspect(subject, gpus, settings, environ, quick=options.quick, deep=options.deep)
+        _inspect_url(subject, gpus, settings, environ, quick=options.quick, deep=options.deep, quiet=quiet)
+        if "://" in subject
+        else _inspect(subject, gpus, settings, environ, quick=options.quick, deep=options.deep)
         for subject in options.subjects
     ]
     pairs = [_pair(subject, options.against, settings, environ) for subject in options.subjects if options.against]
@@ -122,16 +125,47 @@ def _inspect(
     quick: bool,
     deep: bool,
 ) -> Report:
-    if "://" in subject:
-        from pascal_install.inspection.remote import inspect_url
-
-        return inspect_url(subject, make_fetcher(settings, environ), gpus, quick=quick, deep=deep)
     from pascal_install.inspection.local import inspect_distribution
     from pascal_install.inspection.subject import inspect_path
 
     if os.path.exists(subject) or os.sep in subject or subject.endswith((".whl", ".so", ".dll", ".pyd", ".a")):
         return inspect_path(subject, gpus, quick=quick, deep=deep)
     return inspect_distribution(subject, site_dirs(settings, environ), deep=deep)
+
+
+def _inspect_url(
+    url: str,
+    gpus: Sequence[ComputeCapability],
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    quick: bool,
+    deep: bool,
+    quiet: bool,
+) -> Report:
+    """Inspect a remote wheel: first say how much will be fetched, then how far it is."""
+    from pascal_install.inspection.remote import inspect_url
+    from pascal_install.report.progress import make_progress, size_text
+
+    display = make_progress(sys.stderr, quiet=quiet)
+    name = url.partition("?")[0].rpartition("/")[2]
+    told = -1
+
+    def tell(fetched: int, total: int) -> None:
+        nonlocal told
+        if told < 0:
+            told = 0
+            display.announce(1, total, is_exact=not quick)
+            display.note(f"{name}: at most {size_text(total)} to fetch")
+        display.advance(name, fetched - told)
+        told = fetched
+
+    try:
+        report = inspect_url(url, make_fetcher(settings, environ), gpus, quick=quick, deep=deep, progress=tell)
+        display.finish(name)
+        return report
+    finally:
+        display.close()
 
 
 def site_dirs(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:

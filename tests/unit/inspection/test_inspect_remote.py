@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pascal_install.binary.source import DamagedError
+from pascal_install.cli.main import main
 from pascal_install.errors import NetworkError
 from pascal_install.fetch import Fetcher
 from pascal_install.inspection.remote import inspect_url, list_url
@@ -135,3 +136,18 @@ def test_no_wheel_is_damage_that_names_the_file_only(mirror: Mirror) -> None:
         inspect_url(url, Counted(mirror))
     with pytest.raises(DamagedError, match="is damaged at offset"):
         list_url(url, Counted(mirror))
+
+
+@pytest.mark.parametrize("extra", [[], ["--quick"]])
+def test_the_command_says_beforehand_how_much_it_fetches(
+    extra: list[str], served: tuple[str, Counted], mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["inspect", served[0], "--gpu", "6.1", *mirror.options, *extra]
+    assert main(arguments, {}) == 0
+    out, err = capsys.readouterr()
+    assert "sm_61: yes, cubin sm_60 in libtorch_cuda.so" in out
+    told, *_, last = err.splitlines()
+    assert told == "torch-2.6.0-cp312-cp312-linux_x86_64.whl: at most 31.5 MB to fetch"
+    assert last.startswith("fetched 1 file, ")
+    assert main([*arguments, "--quiet"], {}) == 0
+    assert capsys.readouterr().err == ""
