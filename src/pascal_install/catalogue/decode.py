@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pascal_install.catalogue.decode_package import decode_package
 from pascal_install.catalogue.decode_tables import KnownGpu, decode_advice, decode_cuda, decode_gpus
@@ -83,6 +83,11 @@ def decode(directory: str, known_variants: Collection[str] = ()) -> Data:
             f"{count} in the catalogue's files in {directory}", code="bad-catalogue", cause="\n".join(problems)
         )
     return Data(packages, CudaTables(variants, branches, generations, advice), gpus, dates, digest(directory))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read TOML as it stands, for who needs more of it than its values."""
+    return tomllib.loads(text)
 
 
 def _read(directory: str, name: str, problems: list[str]) -> Fields | None:

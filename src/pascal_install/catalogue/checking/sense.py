@@ -1,0 +1,132 @@
+"""What the fields of one row cannot tell: rows that contradict each other, or what is known of CUDA and of wheels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from packaging.tags import parse_tag
+
+from pascal_install.catalogue.checking.places import PackageFile, Row, read_package_file
+from pascal_install.catalogue.decode import Data
+from pascal_install.model.build import CudaTables, Package, Release
+from pascal_install.model.cuda import ComputeCapability, CudaVersion, variant_cuda
+from pascal_install.resolve.rules import fits_torch
+
+_PYTHON = re.compile(r"(cp|pp)3\d{1,2}|py[23](\d{1,2})?")
+_ABI = re.compile(r"none|abi3|cp3\d{1,2}[mt]?|pypy3\d{1,2}_pp\d+")
+_PLATFORM = re.compile(
+    r"any|win_amd64|(linux|manylinux1|manylinux2010|manylinux2014|(many|musl)linux_\d+_\d+)_(x86_64|aarch64)"
+)
+#: The first GPUs with features of their own (`sm_90a`), and of their family (`sm_100f`): CUDA C++ Programming Guide,
+#: "Feature Set Compiler Targets".
+_FIRST_SUFFIXED = {"a": (9, 0), "f": (10, 0)}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_NOTHING = Package("torch", "torch", "torch", ())
+
+
+class World(NamedTuple):
+    """What the rows are held against."""
+
+    torches: tuple[Release, ...]
+    tables: CudaTables
+
+
+def make_world(checked: Data, below: Data | None) -> World:
+    """Take torch and the tables from what is checked, and from what lies below it."""
+    layers = [data for data in (checked, below) if data is not None]
+    torches = tuple(release for data in layers for release in data.packages.get("torch", _NOTHING).releases)
+    generations = tuple(one for data in layers for one in data.tables.generations)
+    return World(torches, checked.tables._replace(generations=generations))
+
+
+def nonsense(directory: str, checked: Data, below: Data | None) -> list[str]:
+    """List what makes no sense in a folder whose files can be read, each with file, line and field."""
+    world = make_world(checked, below)
+    problems: list[str] = []
+    for package in checked.packages.values():
+        file = read_package_file(directory, package.name)
+        in_order = sorted(package.releases, key=lambda release: file.row(release).number)
+        for release in in_order:
+            row = file.row(release)
+            problems += _architectures(row, release, world)
+            problems += _tags(row, release)
+            problems += _coupling(row, release, world)
+            problems += _addresses(row, release, file.hosts)
+        problems += _files(file, in_order)
+    return list(dict.fromkeys(problems))
+
+
+def _architectures(row: Row, release: Release, world: World) -> Iterator[str]:
+    """Device code is for GPUs that exist, that the row's CUDA still compiles for, and is named once."""
+    if len(set(release.architectures)) < len(release.architectures):
+        yield row.problem("architectures", "each architecture once", " ".join(map(str, release.architectures)))
+    cuda = variant_cuda(release.variant)
+    last_of = {
+        capability: generation.last_cuda
+        for generation in world.tables.generations
+        for capability in generation.capabilities
+    }
+    for target in release.architectures if last_of else ():
+        # Thor was 10.1 before CUDA 13 (model.cuda says so too).
+        known = str(target.capability) in last_of or target.capability == ComputeCapability(10, 1)
+        first = _FIRST_SUFFIXED.get(target.suffix)
+        if not known or (first and target.capability < first):
+            yield row.problem("architectures", "architectures of GPUs that cuda.toml knows", repr(str(target)))
+            continue
+        last = last_of.get(str(target.capability), "")
+        if cuda and last and CudaVersion.parse(last) < cuda:
+            yield row.problem("architectures", f"what CUDA {cuda} compiles for", f"{target}, last in CUDA {last}")
+
+
+def _tags(row: Row, release: Release) -> Iterator[str]:
+    """Wheel tags are made of parts that exist, and a CPython ABI is that of its Python."""
+    for wheel in release.wheels:
+        for tag in parse_tag(wheel.tag):
+            parts = ((_PYTHON, tag.interpreter), (_ABI, tag.abi), (_PLATFORM, tag.platform))
+            exists = all(pattern.fullmatch(part) for pattern, part in parts)
+            if not exists or (tag.abi.startswith("cp3") and tag.abi.rstrip("tm") != tag.interpreter):
+                yield row.problem("wheels", "wheel tags that exist", repr(wheel.tag))
+
+
+def _coupling(row: Row, release: Release, world: World) -> Iterator[str]:
+    """An extension's torch is one that the catalogue has for the same platform."""
+    if not release.torch:
+        return
+    platform = (release.os, release.machine)
+    if not any(fits_torch(release, torch) for torch in world.torches if (torch.os, torch.machine) == platform):
+        wanted = " or ".join(dict.fromkeys((release.variant, *release.torch_variants)))
+        yield row.problem(
+            "torch", f"a torch {wanted} that the catalogue has for {' '.join(platform)}", repr(release.torch)
+        )
+
+
+def _addresses(row: Row, release: Release, hosts: frozenset[str]) -> Iterator[str]:
+    """Files lie on hosts that the file's `[[index]]` tables name, and come encrypted."""
+    for url in dict.fromkeys(url for wheel in release.wheels for url in (wheel.url, *wheel.mirrors, release.index_url)):
+        parts = urlsplit(url)
+        if url and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            yield row.problem("wheels", "addresses with https", repr(url))
+        if url and (parts.hostname or "") not in hosts:
+            yield row.problem("wheels", f"a host that an [[index]] names ({', '.join(sorted(hosts))})", repr(url))
+
+
+def _files(file: PackageFile, releases: Sequence[Release]) -> Iterator[str]:
+    """One address has one hash, and one hash has one file. Releases that differ in variant only may share a wheel."""
+    hash_of: dict[str, str] = {}
+    file_of: dict[str, tuple[str, int | None]] = {}
+    for release in releases:
+        row = file.row(release)
+        for wheel in release.wheels:
+            if not wheel.sha256:
+                continue
+            if wheel.url and hash_of.setdefault(wheel.url, wheel.sha256) != wheel.sha256:
+                yield row.problem("wheels", f"one hash for {wheel.url}", f"{hash_of[wheel.url]} and {wheel.sha256}")
+            name, size_bytes = file_of.setdefault(wheel.sha256, (wheel.filename, wheel.size_bytes))
+            if name != wheel.filename or (wheel.size_bytes and size_bytes and size_bytes != wheel.size_bytes):
+                found = f"{name} and {wheel.filename}" if name != wheel.filename else f"two sizes of {name}"
+                yield row.problem("wheels", f"one file with the hash {wheel.sha256}", found)
