@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pascal_install.fetch import Fetcher
+from pascal_install.fetch.fetcher import RemoteFile
 from pascal_install.inspection.local import inspect_environment, inspect_library
 from pascal_install.inspection.remote import inspect_url, list_url
+from pascal_install.inspection.subject import wheel_architectures
 from pascal_install.inspection.verify import verify_environment
 from pascal_install.model.cuda import ComputeCapability
 
@@ -177,23 +179,18 @@ class _Ranges(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     file: Path
 
-    def do_HEAD(self) -> None:
-        """Tell the size."""
-        self.send_response(200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(self.file.stat().st_size))
-        self.end_headers()
-
     def do_GET(self) -> None:
         """Give a range."""
-        start, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
-        size = int(end) - int(start) + 1
+        first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
+        whole = self.file.stat().st_size
+        start, end = (int(first), int(last)) if first else (whole - int(last), whole - 1)
+        size = end - start + 1
         self.send_response(206)
         self.send_header("Content-Length", str(size))
-        self.send_header("Content-Range", f"bytes {start}-{end}/{self.file.stat().st_size}")
+        self.send_header("Content-Range", f"bytes {start}-{end}/{whole}")
         self.end_headers()
         with self.file.open("rb") as file:
-            file.seek(int(start))
+            file.seek(start)
             self.wfile.write(file.read(size))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface is the library's
@@ -201,7 +198,8 @@ class _Ranges(BaseHTTPRequestHandler):
 
 
 def remote_wheel(wheel: Path) -> None:
-    """The same wheel on a server."""
+    """The same wheel on a server; the quick question is asked for a GPU that it serves."""
+    gpu = next(target.capability for target in wheel_architectures(str(wheel)) if not target.suffix)
     _Ranges.file = wheel
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Ranges)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -217,15 +215,23 @@ def remote_wheel(wheel: Path) -> None:
     fetched = [0]
 
     class Counting:
-        head = staticmethod(fetcher.head)
+        @staticmethod
+        def get_end(url: str, length: int) -> tuple[RemoteFile, bytes]:
+            found, content = fetcher.get_end(url, length)
+            fetched[0] += len(content)
+            return found, content
 
         @staticmethod
         def get_range(url: str, start: int, end: int) -> bytes:
             fetched[0] += end - start
             return fetcher.get_range(url, start, end)
 
-    report = inspect_url(url, Counting, [PASCAL], quick=True)
-    row("  --quick, a yes", f"{fetched[0] / size:.2%}{'' if not report.complete else ' (not quick!)'}", "2%")
+    report = inspect_url(url, Counting, [gpu], quick=True)
+    row(
+        f"  --quick, a yes for {gpu.sm}",
+        f"{fetched[0] / size:.2%}{'' if not report.complete else ' (not quick!)'}",
+        "2%",
+    )
     server.shutdown()
 
 

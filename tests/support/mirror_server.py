@@ -31,6 +31,7 @@ FAULTS = (
     "flip",
     "slow",
     "no-ranges",
+    "no-ends",
     "no-head",
     "wrong-metadata-hash",
     "no-hashes",
@@ -148,6 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "") if fault != "no-ranges" else ""
         if wanted and self.headers.get("If-Range", etag) != etag:
             wanted = ""
+        if wanted.startswith("bytes=-") and fault == "no-ends":
+            # Azure's stores, where GitHub keeps its releases.
+            self._finish(501, *place, has_body, {})
+            return
         headers = {"ETag": etag, "Accept-Ranges": "none" if fault == "no-ranges" else "bytes"}
         if self.headers.get("If-None-Match") == etag:
             self._finish(304, *place, has_body, headers)

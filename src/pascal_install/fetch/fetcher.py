@@ -91,6 +91,31 @@ class Fetcher:
         with self._transport.open("GET", url, headers, wait_s=wait_s) as response:
             return _remote_file(self._transport.place(url), response.status_code, response.url, response.headers)
 
+    def get_end(self, url: str, length: int) -> tuple[RemoteFile, bytes]:
+        """Ask what is there and fetch the end of it, in one request.
+
+        Some hosts give parts, but not from the end: then no bytes come with the answer. Raises NetworkError.
+        """
+
+        def once(patience: Patience) -> tuple[RemoteFile, bytes]:
+            headers = {"Accept-Encoding": "identity", "Range": f"bytes=-{length}"}
+            wait_s, accept = patience.left_s(self._timeout_s), (400, 405, 416, 501)
+            with self._transport.open("GET", url, headers, wait_s=wait_s, accept=accept) as response:
+                place = self._transport.place(url)
+                if response.status_code in accept:
+                    return self._head(url, patience), b""
+                found = _remote_file(place, response.status_code, response.url, response.headers)
+                span = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")[0]
+                first, _, last = span.partition("-")
+                if response.status_code != 206 or found.size_bytes is None or last != str(found.size_bytes - 1):
+                    return found, b""
+                content = b"".join(_limited(chunks(response, decoded=False), response.url, length))
+            if int(first) + len(content) != found.size_bytes:
+                raise faults.cut_off(place, len(content), found.size_bytes - int(first))
+            return found, content
+
+        return self._persist(once)
+
     def get_range(self, url: str, start: int, end_exclusive: int) -> bytes:
         """Fetch a part of a file; shorter only where the file ends. Raises NetworkError."""
 

@@ -227,3 +227,26 @@ def test_a_host_without_head_is_asked_for_one_byte(mirror: Mirror, fetcher: Fetc
     found = fetcher.head(URL)
     assert (found.size_bytes, found.accepts_ranges) == (len(BODY), True)
     assert [(one.method, one.range) for one in mirror.requests] == [("HEAD", ""), ("GET", "bytes=0-0")]
+
+
+def test_the_end_of_a_file_comes_with_its_size(mirror: Mirror, fetcher: Fetcher) -> None:
+    found, content = fetcher.get_end(URL, 1000)
+    assert (found.size_bytes, content) == (len(BODY), BODY[-1000:])
+    assert fetcher.get_end(URL, len(BODY) + 10)[1] == BODY
+    assert [(one.method, one.range) for one in mirror.requests[:1]] == [("GET", "bytes=-1000")]
+
+
+@pytest.mark.parametrize(("fault", "ranges", "requests"), [("no-ends", True, 2), ("no-ranges", False, 1)])
+def test_a_host_that_gives_no_ends_tells_the_size_all_the_same(
+    fault: str, ranges: bool, requests: int, mirror: Mirror, fetcher: Fetcher
+) -> None:
+    mirror.fault(fault, times=None)
+    found, content = fetcher.get_end(URL, 1000)
+    assert (found.size_bytes, found.accepts_ranges, content) == (len(BODY), ranges, b"")
+    assert len(mirror.requests) == requests
+
+
+def test_an_end_that_is_cut_is_asked_for_again(mirror: Mirror, fetcher: Fetcher) -> None:
+    mirror.fault("cut", times=1)
+    assert fetcher.get_end(URL, 1000)[1] == BODY[-1000:]
+    assert len(mirror.requests) == 2
