@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pascal_install.model.build import Catalogue, Release
-from pascal_install.model.cuda import DriverVersion, variant_cuda
+from pascal_install.model.cuda import CudaVersion, DriverVersion, variant_cuda
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.plan import Plan
 from pascal_install.resolve.search import resolve
@@ -123,6 +123,103 @@ def test_agrees_with_brute_force(names: tuple[str, ...], catalogue: Catalogue, h
     assert (plan.problem is None) == bool(plan.pins)
     if expected is not None:
         assert tuple(sorted(versions(plan).values())) == expected[-1]
+
+
+RANGES = ("2.5.0", "2.6.0", "2.6.*", ">=2.6", ">=2.5,<2.7", "<2.8")
+
+
+@st.composite
+def coupled_catalogues(draw: st.DrawFn) -> Catalogue:
+    """Every kind of coupling: ranges of torch, whole CUDA majors, any CUDA, the C++ ABI, and no torch at all."""
+    abis = st.sampled_from((True, False, None))
+    torches = [
+        facts.release("torch", f"2.{minor}.0+{variant}", draw(st.sampled_from(ARCHS)), rank=minor)._replace(
+            cxx11_abi=draw(abis)
+        )
+        for minor, variant in draw(st.sets(st.tuples(st.integers(5, 8), st.sampled_from(VARIANTS)), max_size=6))
+    ]
+    extensions = [
+        facts.release(
+            "splat",
+            f"0.{own}.0+{variant}",
+            draw(st.sampled_from((*ARCHS, "jit_70"))),
+            torch=wanted,
+            rank=own,
+            variant=draw(st.sampled_from((variant, "any"))),
+            torch_variants=draw(st.sampled_from(((), ("cu12x",), ("cu118", "cu130")))),
+        )._replace(cxx11_abi=draw(abis))
+        for own, wanted, variant in draw(
+            st.sets(st.tuples(st.integers(1, 3), st.sampled_from(RANGES), st.sampled_from(VARIANTS)), max_size=5)
+        )
+    ]
+    alone = [
+        facts.release("cupy", f"14.{minor}.0", draw(st.sampled_from(ARCHS)), rank=minor, variant=variant)
+        for minor, variant in draw(st.sets(st.tuples(st.integers(0, 2), st.sampled_from(VARIANTS)), max_size=4))
+    ]
+    return facts.catalogue(*torches, *extensions, *alone, roles={"cupy": "cuda"})
+
+
+def runs_together(extension: Release, torch: Release) -> bool:
+    """The coupling, written down a second time."""
+    minor = int(torch.version.split(".")[1])
+    versions = {
+        "2.5.0": {5},
+        "2.6.0": {6},
+        "2.6.*": {6},
+        ">=2.6": {6, 7, 8},
+        ">=2.5,<2.7": {5, 6},
+        "<2.8": {5, 6, 7},
+    }[extension.torch]
+    variants = {"any": set(VARIANTS)}.get(extension.variant, {extension.variant})
+    for label in extension.torch_variants:
+        variants |= {one for one in VARIANTS if one == label or (label == "cu12x" and one.startswith("cu12"))}
+    opposed = {extension.cxx11_abi, torch.cxx11_abi} == {True, False}
+    return minor in versions and torch.variant in variants and not opposed
+
+
+def coupled_best(catalogue: Catalogue, host: HostFacts, names: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Try every combination; give the highest ranks of what was asked for, then of torch where it is needed."""
+    pools = {
+        name: [one for one in catalogue.packages[name].releases if serves(one, host)]
+        for name in dict.fromkeys((*names, *(("torch",) if "splat" in names else ())))
+    }
+    best: tuple[int, ...] | None = None
+    for combination in itertools.product(*pools.values()):
+        by_name = dict(zip(pools, combination, strict=True))
+        if "splat" not in by_name or runs_together(by_name["splat"], by_name["torch"]):
+            ranks = tuple(by_name[name].rank for name in (*names, *(("torch",) if "torch" in by_name else ())))
+            best = ranks if best is None else max(best, ranks)
+    return best
+
+
+def serves(one: Release, host: HostFacts) -> bool:
+    if [str(code) for code in one.architectures] == ["jit_70"]:
+        capable = all(gpu.capability is not None and gpu.capability.major >= 7 for gpu in host.gpus)
+        return capable and admissible(one._replace(architectures=facts.codes("sm_50 sm_60 sm_75 sm_80 sm_120")), host)
+    if one.variant == "any":
+        # No toolkit is known of it: no driver is too old for it, and any driver compiles its PTX.
+        assert host.driver is not None
+        newest = host.driver._replace(version=DriverVersion.parse("580.95.05"), cuda=CudaVersion(13, 4))
+        return admissible(one._replace(variant="cu118"), host._replace(driver=newest))
+    return admissible(one, host)
+
+
+@pytest.mark.parametrize("names", [("splat",), ("cupy",), ("splat", "cupy"), ("cupy", "torch"), ("torch", "splat")])
+@settings(max_examples=200, deadline=None)
+@given(catalogue=coupled_catalogues(), host=hosts())
+def test_every_coupling_agrees_with_brute_force(names: tuple[str, ...], catalogue: Catalogue, host: HostFacts) -> None:
+    if any(name not in catalogue.packages for name in (*names, "torch")):
+        return
+    plan = resolve(facts.request(*names), host, facts.target(), catalogue)
+    expected = coupled_best(catalogue, host, names)
+    assert bool(plan.pins) == (expected is not None)
+    picked = {pin.build.release.name: pin.build.release for pin in plan.pins}
+    if expected is not None:
+        assert tuple(picked[name].rank for name in names) == expected[: len(names)]
+        assert ("torch" in picked) == ("splat" in names or "torch" in names)
+        if "splat" in picked:
+            assert runs_together(picked["splat"], picked["torch"])
+            assert picked["torch"].rank == expected[-1]
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""The scenarios of published.toml: real machines against the real catalogue."""
+"""The scenarios of published.toml and packages.toml: real machines against the real catalogue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SCENARIOS = tomllib.loads((Path(__file__).parent / "published.toml").read_text(encoding="utf-8"))["scenario"]
+SCENARIOS = [
+    scenario
+    for name in ("published.toml", "packages.toml")
+    for scenario in tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))["scenario"]
+]
 
 
 def answer(scenario: dict[str, Any], cache: str) -> Plan:
@@ -57,8 +61,9 @@ def test_published(scenario: dict[str, Any], cache: str) -> None:
     told = plan.problem.why + "\n" + "\n".join(plan.problem.suggest) if plan.problem else ""
     picked = {pin.build.release.name: pin.build.release.version for pin in plan.pins}
     if "picks" in scenario:
-        assert picked == picked | scenario["picks"], told
-        assert all(found.kind in ("cubin", "ptx") for pin in plan.pins for _, found in pin.coverage)
+        assert picked == (scenario["picks"] if scenario.get("only") else picked | scenario["picks"]), told
+        assert list(plan.others) == scenario.get("others", [])
+        assert all(found.kind in ("cubin", "ptx", "jit") for pin in plan.pins for _, found in pin.coverage)
         for word in scenario.get("notes", ()):
             assert any(word in note for note in plan.notes), plan.notes
     else:

@@ -62,6 +62,8 @@ def _meta(data: Data) -> dict[str, Any]:
                 "role": package.role,
                 "import_name": package.import_name,
                 "never_from_pypi": package.never_from_pypi,
+                "uses": package.uses,
+                "one_of": package.one_of,
                 "date": data.dates[f"packages/{package.name}.toml"],
                 "platforms": platforms(package),
             }

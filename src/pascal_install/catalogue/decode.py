@@ -13,6 +13,7 @@ from pascal_install.catalogue.decode_tables import KnownGpu, decode_advice, deco
 from pascal_install.catalogue.fields import Fields
 from pascal_install.errors import DataError
 from pascal_install.model.build import CudaTables, Package
+from pascal_install.model.cuda import ANY
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -69,12 +70,13 @@ def decode(directory: str, known_variants: Collection[str] = ()) -> Data:
     advice = decode_advice(files.get("advice.toml"))
     gpus = decode_gpus(files.get("gpus.toml"))
     unreadable = "cuda.toml" in names and "cuda.toml" not in files
-    labels = None if unreadable else sorted({*known_variants, *(facts.label for facts in variants), "cpu"})
+    labels = None if unreadable else sorted({*known_variants, *(facts.label for facts in variants), "cpu", ANY})
     packages = {}
     for name, fields in files.items():
         if name.startswith("packages/"):
             package = decode_package(fields, name.removeprefix("packages/").removesuffix(".toml"), labels)
             packages[package.name] = package
+            advice = (*advice, *decode_advice(fields, advice, package.name))
     for fields in files.values():
         fields.close()
     if problems:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from pascal_install.catalogue.fields import Fields, Sources
 from pascal_install.catalogue.ranking import newest_first
 from pascal_install.model.build import CONFIDENCE, EXISTENCE, Package, Release, Wheel
+from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CodeTarget, variant_cuda
+from pascal_install.model.request import Wanted
 
-ROLES = ("torch", "torch-extension", "cuda")
+ROLES = ("torch", "torch-extension", "cuda", "python", "choice")
 SYSTEMS = ("linux", "windows")
 MACHINES = ("x86_64", "aarch64")
 _HEX = frozenset("0123456789abcdef")
@@ -57,17 +60,47 @@ def decode_package(file: Fields, stem: str, variants: Collection[str] | None) ->
     )
     releases: dict[tuple[str, ...], Release] = {}
     for row in file.tables("release"):
-        release = _release(row, context)
-        if release.identity in releases:
-            row.reject("version", "each build (version, variant, os, machine, index) once", " ".join(release.identity))
-        releases[release.identity] = release
+        for release in _releases(row, context):
+            if release.identity in releases:
+                identity = " ".join(release.identity)
+                row.reject("version", "each build (version, variant, os, machine, index) once", identity)
+            releases[release.identity] = release
     return Package(
         name=name,
         role=context.role,
         import_name=file.text("import_name"),
         releases=newest_first(releases.values()),
         never_from_pypi=file.text("never_from_pypi", ""),
+        uses=_uses(file, context.role),
+        one_of=_one_of(file, context.role),
     )
+
+
+def _uses(file: Fields, role: str) -> tuple[Wanted, ...]:
+    """Read the packages that a pure Python package brings its device code from."""
+    texts = file.texts("uses", required=role == "python")
+    if texts and role != "python":
+        file.reject("uses", "this field with the role 'python' only")
+    found = []
+    for text in texts:
+        try:
+            read = Requirement(text)
+        except InvalidRequirement:
+            file.reject("uses", "requirements like ctranslate2>=4,<5", text)
+            continue
+        found.append(Wanted(canonicalize_name(read.name), str(read.specifier), text))
+    return tuple(found)
+
+
+def _one_of(file: Fields, role: str) -> tuple[str, ...]:
+    """Read the distributions that a name stands for."""
+    names = file.texts("one_of", required=role == "choice")
+    if names and role != "choice":
+        file.reject("one_of", "this field with the role 'choice' only")
+    for name in names:
+        if name != canonicalize_name(name):
+            file.reject("one_of", "normalised names like cupy-cuda12x", name)
+    return names
 
 
 def _index(row: Fields) -> Index:
@@ -93,11 +126,30 @@ def _fill(template: str, name: str, version: str, variant: str, tag: str, filena
     return template
 
 
-def _release(row: Fields, context: Context) -> Release:
+def _releases(row: Fields, context: Context) -> Iterator[Release]:
+    """Give a row's release, once for each of its CUDA variants: some wheels carry one library for each."""
+    variants = row.texts("variants")
+    if not variants:
+        yield _release(row, context, "")
+        return
+    first = _release(row, context, variants[0])
+    for label in variants:
+        if context.variants is not None and label not in context.variants:
+            row.reject("variants", "CUDA variants of cuda.toml", label)
+        yield first._replace(variant=label)
+
+
+def _release(row: Fields, context: Context, of_several: str) -> Release:
+    """Read one row; `of_several` is the first CUDA variant of a row that holds for several."""
     publisher = row.choice("index", tuple(context.indexes) or ("",))
     index = context.indexes.get(publisher, Index())
     version = row.text("version")
-    variant = row.text("variant") if context.variants is None else row.choice("variant", context.variants)
+    if of_several:
+        variant = of_several
+        if row.text("variant", "") or "{variant}" in f"{index.page}{index.file}{index.mirrors}":
+            row.reject("variants", "variant or variants, and no {variant} in the index's addresses")
+    else:
+        variant = row.text("variant") if context.variants is None else row.choice("variant", context.variants)
     _check_version(row, version, variant)
     release = Release(
         name=context.name,
@@ -145,13 +197,16 @@ def _check_version(row: Fields, version: str, variant: str) -> None:
 def _check_torch(row: Fields, release: Release) -> None:
     for key, versions in (("torch", (release.torch,)), ("torch_also", release.torch_also)):
         for version in versions:
-            if version and ("+" in version or not _is_version(version)):
-                row.reject(key, "a torch version without local part, like 2.6.0", version)
+            try:
+                if version:
+                    check_torch(version)
+            except ValueError:
+                row.reject(key, "torch versions without local part, like 2.6.0, 2.6.* or >=2.4,<3", version)
     for label in release.torch_variants:
         try:
-            variant_cuda(label)
+            variant_cuda(f"{label[:-1]}0" if label.endswith("x") else label)
         except ValueError:
-            row.reject("torch_variants", "CUDA variants like cu124", label)
+            row.reject("torch_variants", "CUDA variants like cu124, or cu12x for all of CUDA 12", label)
 
 
 def _is_version(text: str) -> bool:
@@ -168,7 +223,7 @@ def _architectures(row: Fields) -> tuple[CodeTarget, ...]:
         try:
             found.append(CodeTarget.parse(text))
         except ValueError:
-            row.reject("architectures", "code targets like sm_60, sm_90a or compute_90", text)
+            row.reject("architectures", "code targets like sm_60, sm_90a, compute_90 or jit_70", text)
     return tuple(found)
 
 

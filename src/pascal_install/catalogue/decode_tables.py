@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pascal_install.catalogue.fields import Fields, Sources
@@ -117,8 +118,11 @@ def decode_gpus(file: Fields | None) -> tuple[KnownGpu, ...]:
     return tuple(sorted(seen))
 
 
-def decode_advice(file: Fields | None) -> tuple[Advice, ...]:
-    """Read the advice, in the order of the file: it is shown in that order."""
+def decode_advice(file: Fields | None, known: Iterable[Advice] = (), package: str = "") -> tuple[Advice, ...]:
+    """Read the advice, in the order of the file: it is shown in that order.
+
+    In the file of a package it is about that package where it names none. `known` has the ids that are taken.
+    """
     if file is None:
         return ()
     sources = Sources(file.mapping("sources"))
@@ -129,10 +133,10 @@ def decode_advice(file: Fields | None) -> tuple[Advice, ...]:
             text=row.text("text"),
             source=sources.expand(row),
             capabilities=capabilities(row),
-            packages=row.texts("packages"),
+            packages=row.texts("packages") or ((package,) if package else ()),
             when=row.choice("when", ("plan", "no-plan"), "plan"),
         )
-        if any(other.id == one.id for other in found):
+        if any(other.id == one.id for other in (*known, *found)):
             row.reject("id", "each id once")
         found.append(one)
         row.close()

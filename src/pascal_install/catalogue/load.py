@@ -19,6 +19,7 @@ from pascal_install.model.build import (
     Wheel,
 )
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion, DriverVersion, variant_cuda
+from pascal_install.model.request import Wanted
 
 
 def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cache_dir: str) -> Catalogue:
@@ -27,8 +28,10 @@ def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cach
     `overlay` is a folder of the same kind as resolver_data: its rows replace ours where they describe the same build,
     and come beside them otherwise. Raises DataError for bad files, with all problems.
     """
-    layers = open_layers(overlay=overlay, cache_dir=cache_dir)
-    ours, *laid_over = (_read(layer.store, names, f"{os}_{machine}") for layer in layers)
+    stores = [layer.store for layer in open_layers(overlay=overlay, cache_dir=cache_dir)]
+    metas = [store.read("meta.json") for store in stores]
+    names = _with_those_meant(names, metas)
+    ours, *laid_over = (_read(*layer, names, f"{os}_{machine}") for layer in zip(stores, metas, strict=True))
     for above in laid_over:
         from pascal_install.catalogue.merge import merge
 
@@ -61,8 +64,17 @@ def open_layers(*, overlay: str = "", cache_dir: str) -> tuple[Layer, ...]:
     return Layer("built-in", ours), Layer(overlay, compiled(data_dir(overlay), cache_dir, labels))
 
 
-def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
-    meta = store.read("meta.json")
+def _with_those_meant(names: Sequence[str], metas: Sequence[dict[str, Any]]) -> list[str]:
+    """Add the names that a name stands for, and what these stand for in turn."""
+    found = list(dict.fromkeys(names))
+    for name in found:  # grows on the way
+        for facts in (meta["packages"][name] for meta in metas if name in meta["packages"]):
+            more = [*(wanted[0] for wanted in facts["uses"]), *facts["one_of"]]
+            found += [one for one in dict.fromkeys(more) if one not in found]
+    return found
+
+
+def _read(store: Store, meta: dict[str, Any], names: Sequence[str], platform: str) -> Catalogue:
     packages = {}
     for name in names:
         facts = meta["packages"].get(name)
@@ -74,6 +86,8 @@ def _read(store: Store, names: Sequence[str], platform: str) -> Catalogue:
                 import_name=facts["import_name"],
                 releases=platform_releases(store, name, platform) if has_any else (),
                 never_from_pypi=facts["never_from_pypi"],
+                uses=tuple(Wanted(*wanted) for wanted in facts["uses"]),
+                one_of=tuple(facts["one_of"]),
             )
     return Catalogue(
         packages=packages,

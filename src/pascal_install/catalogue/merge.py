@@ -30,7 +30,10 @@ def merge(below: Catalogue, above: Catalogue) -> Catalogue:
 def _package(below: Package, above: Package) -> Package:
     releases = _over(below.releases, above.releases, lambda release: release.identity)
     return above._replace(
-        releases=newest_first(releases), never_from_pypi=above.never_from_pypi or below.never_from_pypi
+        releases=newest_first(releases),
+        never_from_pypi=above.never_from_pypi or below.never_from_pypi,
+        uses=above.uses or below.uses,
+        one_of=above.one_of or below.one_of,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from pascal_install.model.cuda import CodeTarget, CudaVersion, DriverVersion
+from pascal_install.model.request import Wanted
 
 #: Existence of a wheel, strongest first. `proven`: its address was seen in use or its host listed it.
 #: `tag-workflow`: the release workflow at the release's own tag builds it; picked, but asked for before an install.
@@ -42,7 +43,7 @@ class Release(NamedTuple):
     version: str
     """With its local version where the file has one: `2.6.0+cu124`, `0.3.2+cu124.torch2.6.0`."""
     variant: str
-    """`cu124`, or `cpu`."""
+    """`cu124`, `cpu`, or `any`."""
     os: str
     machine: str
     publisher: str
@@ -54,10 +55,11 @@ class Release(NamedTuple):
     source: str
     wheels: tuple[Wheel, ...]
     torch: str = ""
-    """For an extension: the torch version that it was built against, without local version (`2.6.0`)."""
+    """For an extension: the torch versions that it runs with, without local version; see `model.coupling`."""
     torch_variants: tuple[str, ...] = ()
-    """For an extension: further CUDA variants of that torch with which evidence says it works."""
+    """For an extension: further CUDA variants of that torch with which evidence says it works; see `model.coupling`."""
     cxx11_abi: bool | None = None
+    """The C++ ABI of a torch, or the one that an extension needs of its torch; None where that is not known."""
     cudnn: str = ""
     """For torch: the cuDNN version that it requires."""
     rank: int = 0
@@ -89,11 +91,19 @@ class Package(NamedTuple):
 
     name: str
     role: str
-    """`torch` (the pivot), `torch-extension` (coupled to one torch build), `cuda` (coupled to a CUDA variant only)."""
+    """What it is coupled to, and whether it has builds at all.
+
+    `torch` is the pivot, `torch-extension` is coupled to a torch build, `cuda` to a CUDA variant only. `python` has no
+    device code: it `uses` others. `choice` is a name that people type for one of several distributions, `one_of`.
+    """
     import_name: str
     releases: tuple[Release, ...]
     never_from_pypi: str = ""
     """Why PyPI's own files of this name must not be taken; empty where they may."""
+    uses: tuple[Wanted, ...] = ()
+    """For `python`: the packages that bring its device code."""
+    one_of: tuple[str, ...] = ()
+    """For `choice`: the distributions, most wanted first; the last one reaches furthest back."""
 
 
 class VariantFacts(NamedTuple):

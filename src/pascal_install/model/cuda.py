@@ -45,8 +45,15 @@ def _renamed(capability: ComputeCapability) -> ComputeCapability:
     return ComputeCapability(11, 0) if capability == (10, 1) else capability
 
 
+#: The suffix of a target that stands for code which is compiled on the machine, at first use (Triton, nvcc).
+JIT = "jit"
+
+
 class CodeTarget(NamedTuple):
-    """What one piece of device code was compiled for: `sm_60`, `sm_90a`, `sm_120f` (cubins) or `compute_90` (PTX)."""
+    """What one piece of device code was compiled for: `sm_60`, `sm_90a`, `sm_120f` (cubins) or `compute_90` (PTX).
+
+    `jit_70` is no code yet: the package compiles it on the machine, for 7.0 and everything newer.
+    """
 
     capability: ComputeCapability
     suffix: str = ""
@@ -54,13 +61,18 @@ class CodeTarget(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "CodeTarget":
-        """Read `sm_90a` or `compute_90`. Raises ValueError for anything else."""
+        """Read `sm_90a`, `compute_90` or `jit_70`. Raises ValueError for anything else."""
         kind, _, number = text.partition("_")
-        suffix = number[-1:] if number[-1:] in ("a", "f") else ""
+        suffix = number[-1:] if number[-1:] in ("a", "f") and kind != JIT else ""
         digits = number[: len(number) - len(suffix)]
-        if kind not in ("sm", "compute") or not (digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 4):
-            raise ValueError(f"not a code target: {text!r} (expected a form like sm_60, sm_90a or compute_90)")
-        return cls(ComputeCapability.from_number(int(digits)), suffix, kind == "compute")
+        if kind not in ("sm", "compute", JIT) or not (digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 4):
+            raise ValueError(f"not a code target: {text!r} (expected a form like sm_60, sm_90a, compute_90 or jit_70)")
+        return cls(ComputeCapability.from_number(int(digits)), JIT if kind == JIT else suffix, kind == "compute")
+
+    @property
+    def kind(self) -> str:
+        """`cubin`, `ptx` or `jit`."""
+        return JIT if self.suffix == JIT else "ptx" if self.ptx else "cubin"
 
     def runs_on(self, device: ComputeCapability) -> bool:
         """Tell whether a device can run this code, the driver's part (see `Coverage`) aside.
@@ -70,6 +82,8 @@ class CodeTarget(NamedTuple):
         newer device; `a` on exactly its own device; `f` within its family, that is the same major.
         """
         code, device = _renamed(self.capability), _renamed(device)
+        if self.suffix == JIT:
+            return code <= device
         if self.suffix == "a" or (not self.ptx and (code in TEGRA or device in TEGRA)):
             return code == device
         if self.ptx and not self.suffix:
@@ -77,11 +91,17 @@ class CodeTarget(NamedTuple):
         return code.major == device.major and code.minor <= device.minor
 
     def __str__(self) -> str:
-        return f"{'compute' if self.ptx else 'sm'}_{self.capability.major}{self.capability.minor}{self.suffix}"
+        number = f"{self.capability.major}{self.capability.minor}"
+        if self.suffix == JIT:
+            return f"jit_{number}"
+        return f"{'compute' if self.ptx else 'sm'}_{number}{self.suffix}"
 
 
 class Coverage(NamedTuple):
-    """How a set of code targets serves one GPU: `kind` is `cubin`, `ptx` or `none`; `target` is the code that runs."""
+    """How a set of code targets serves one GPU; `target` is the code that runs.
+
+    `kind` is `cubin`, `ptx`, `jit` (compiled on the machine at first use) or `none`.
+    """
 
     kind: str
     target: CodeTarget | None = None
@@ -91,10 +111,10 @@ NO_COVERAGE = Coverage("none")
 
 
 def coverage(targets: tuple[CodeTarget, ...], device: ComputeCapability) -> Coverage:
-    """Find the best code for a device: the closest cubin, else the newest PTX, else none."""
+    """Find the best code for a device: the closest cubin, else the newest PTX, else what compiles for it, else none."""
     running = [target for target in targets if target.runs_on(device)]
-    for kind, ptx in (("cubin", False), ("ptx", True)):
-        of_kind = [target for target in running if target.ptx is ptx]
+    for kind in ("cubin", "ptx", JIT):
+        of_kind = [target for target in running if target.kind == kind]
         if of_kind:
             return Coverage(kind, max(of_kind))
     return NO_COVERAGE
@@ -123,9 +143,13 @@ class CudaVersion(NamedTuple):
         return f"{self.major}.{self.minor}"
 
 
+#: The variant of a package without compiled CUDA code: it runs beside every CUDA variant.
+ANY = "any"
+
+
 def variant_cuda(label: str) -> CudaVersion | None:
-    """Read a CUDA variant's label: `cu124` is CUDA 12.4, `cpu` is None. Raises ValueError for anything else."""
-    if label == "cpu":
+    """Read a CUDA variant's label: `cu124` is CUDA 12.4, `cpu` and `any` are None. Raises ValueError for others."""
+    if label in ("cpu", ANY):
         return None
     digits = label[2:]
     if not (label.startswith("cu") and digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 3):

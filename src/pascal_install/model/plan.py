@@ -20,6 +20,8 @@ class Rejection(NamedTuple):
     source: str = ""
     filename: str = ""
     publisher: str = ""
+    because: "Rejection | None" = None
+    """For a coupling: why the torch build behind it was passed over."""
 
     @property
     def why(self) -> str:

@@ -62,7 +62,9 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False) -
     lines += picks(answer.pins, style)
     if answer.is_complete:
         return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
-    lines += [f"{clean(other)}  not in the catalogue: left to pip and your own index" for other in answer.others]
+    lines += [
+        f"{clean(other)}  left to pip and your own index: the catalogue has no builds of it" for other in answer.others
+    ]
     lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]

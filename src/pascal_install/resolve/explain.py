@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pascal_install.model.cuda import DriverVersion
+from pascal_install.model.cuda import ComputeCapability, DriverVersion
 from pascal_install.model.gpu import Driver, GpuDevice
 from pascal_install.model.plan import Problem, Rejection
+from pascal_install.model.request import Request
 from pascal_install.resolve.context import Context, make_context
 from pascal_install.resolve.notes import advice
-from pascal_install.resolve.search import PIVOT, Candidate, Search, search
+from pascal_install.resolve.search import Candidate, Search, search
 
 #: CPython versions that wheels of this field are published for, newest first.
 PYTHONS = tuple(f"3.{minor}" for minor in range(15, 7, -1))
@@ -27,8 +28,11 @@ _GRAVITY = (
 )
 
 
-def problem_of(found: Search) -> Problem:
-    """Say why nothing serves: the rule that stands between the request and the nearest misses, and the ways out."""
+def problem_of(found: Search, asked: Request) -> Problem:
+    """Say why nothing serves: the rule that stands between the request and the nearest misses, and the ways out.
+
+    `asked` is the request as it was written: advice may be about a name that stands for others.
+    """
     context = found.context
     if not found.asked:
         names = ", ".join(wanted.name for wanted in context.request.wanted)
@@ -36,7 +40,10 @@ def problem_of(found: Search) -> Problem:
     name = next((name for name in found.asked if not _any_usable(found, name)), found.asked[0])
     misses = nearest_misses(found, name)
     rule, why = _reason(name, misses, found)
-    suggest = (*_ways_out(context), *advice(set(found.asked), "no-plan", context))
+    suggest = (
+        *_ways_out(context),
+        *advice({*found.asked, *(wanted.name for wanted in asked.wanted)}, "no-plan", context),
+    )
     return Problem(rule, why, suggest)
 
 
@@ -45,10 +52,11 @@ def nearest_misses(found: Search, name: str) -> tuple[Candidate, ...]:
 
     def distance(candidate: Candidate) -> tuple[bool, int]:
         # Where the person asked for a version, another version is no near miss at all.
-        rules = {_root(rejection, found).rule for rejection in candidate.rejections}
+        rules = {_root(rejection).rule for rejection in candidate.rejections}
         return ("requirement" in rules, len(rules))
 
     of_name = [candidate for candidate in found.candidates[name] if _worth_telling(candidate)]
+    of_name = of_name or list(found.candidates[name])
     least = min((distance(candidate) for candidate in of_name), default=None)
     return tuple(candidate for candidate in of_name if distance(candidate) == least)
 
@@ -63,7 +71,10 @@ def _any_usable(found: Search, name: str) -> bool:
 
 
 def _reason(name: str, misses: tuple[Candidate, ...], found: Search) -> tuple[str, str]:
-    rejections = [_root(rejection, found) for candidate in misses for rejection in candidate.rejections]
+    if not found.candidates[name]:
+        target = found.context.target
+        return "wheel-tag", f"no build of {name} is known for {target.os} on {target.machine}"
+    rejections = [_root(rejection) for candidate in misses for rejection in candidate.rejections]
     if not rejections:
         return (
             "coupling",
@@ -71,6 +82,8 @@ def _reason(name: str, misses: tuple[Candidate, ...], found: Search) -> tuple[st
         )
     rule = min((rejection.rule for rejection in rejections), key=_gravity)
     of_rule = [rejection for rejection in rejections if rejection.rule == rule]
+    # What is wrong with the package itself tells more than what is wrong with a torch behind it.
+    of_rule = [rejection for rejection in of_rule if rejection.name == name] or of_rule
     return rule, _word(rule, name, of_rule, found.context)
 
 
@@ -78,15 +91,9 @@ def _gravity(rule: str) -> int:
     return _GRAVITY.index(rule) if rule in _GRAVITY else len(_GRAVITY)
 
 
-def _root(rejection: Rejection, found: Search) -> Rejection:
+def _root(rejection: Rejection) -> Rejection:
     """Follow a coupling to what is wrong with the torch build behind it."""
-    if rejection.rule != "coupling":
-        return rejection
-    torches = found.candidates.get(PIVOT, ())
-    for torch in torches:
-        if torch.rejections and rejection.needed == f"torch {torch.release.public_version}+{torch.release.variant}":
-            return torch.rejections[0]
-    return rejection
+    return rejection.because or rejection
 
 
 def _word(rule: str, name: str, rejections: list[Rejection], context: Context) -> str:
@@ -123,12 +130,12 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
         (left_out, of_group) = next(iter(groups.items()))
         lists = list(dict.fromkeys(rejection.found for rejection in of_group))
         if len(of_group) == 1:
-            return f"{subject} {of_group[0].version} has no code for {left_out}, only {lists[0]}"
+            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}"
         versions = {rejection.version.partition("+")[0] for rejection in of_group}
         which = f"{subject} {versions.pop()}" if len(versions) == 1 else subject
         lowest = min(lists, key=_first_number).partition(" ")[0]
         starts = "every one starts" if len(lists) == 1 else "the lowest starts"
-        return f"no build of {which} has code for {left_out}: {starts} at {lowest}"
+        return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}"
     parts = []
     for left_out, of_group in groups.items():
         variants = dict.fromkeys(
@@ -139,8 +146,11 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
     return f"no {subject} build serves {number} GPUs: {'; '.join(parts)}"
 
 
-def _variant(version: str) -> str:
-    return version.partition("+")[2].partition(".")[0] or "the build on PyPI"
+def _shown(targets: str) -> str:
+    """Word a list of architectures; what is compiled on the machine says so."""
+    if not targets.startswith("jit_"):
+        return targets
+    return f"{ComputeCapability.from_number(_first_number(targets))}, compiled on the machine"
 
 
 def _first_number(architectures: str) -> int:

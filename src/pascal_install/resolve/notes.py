@@ -5,12 +5,13 @@ from __future__ import annotations
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CudaVersion
 from pascal_install.model.plan import Pin
+from pascal_install.model.request import Request
 from pascal_install.resolve.context import Context
 
 
-def notes_for(pins: tuple[Pin, ...], context: Context) -> tuple[str, ...]:
+def notes_for(pins: tuple[Pin, ...], context: Context, asked: Request) -> tuple[str, ...]:
     """Collect the notes of a plan: assumptions first, then what will not work or will be slow, from data."""
-    names = {pin.build.release.name for pin in pins}
+    names = {pin.build.release.name for pin in pins} | {wanted.name for wanted in asked.wanted}
     return (*_assumptions(pins, context), *_bundled_libraries(pins, context), *advice(names, "plan", context))
 
 

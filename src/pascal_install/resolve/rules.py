@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pascal_install.model.build import CONFIRMED, Release, Wheel
+from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import Coverage, variant_cuda
 from pascal_install.model.plan import Rejection
 from pascal_install.resolve.context import Context
@@ -12,8 +13,10 @@ from pascal_install.resolve.context import Context
 ReleaseRule = Callable[[Release, Context], "Rejection | None"]
 
 
-def reject(release: Release, rule: str, needed: str, found: str, source: str = "") -> Rejection:
-    """Make a rejection of a release."""
+def reject(
+    release: Release, rule: str, needed: str, found: str, source: str = "", because: Rejection | None = None
+) -> Rejection:
+    """Make a rejection of a release; `because` is what stands behind it."""
     return Rejection(
         name=release.name,
         version=release.version,
@@ -22,6 +25,7 @@ def reject(release: Release, rule: str, needed: str, found: str, source: str = "
         found=found,
         source=source,
         publisher=release.publisher,
+        because=because,
     )
 
 
@@ -71,7 +75,7 @@ def _runs(found: Coverage, release: Release, context: Context) -> bool:
     CUDA Compatibility guide, "Minor Version Compatibility", names this as the limit of running newer minor versions.
     """
     if found.kind != "ptx":
-        return found.kind == "cubin"
+        return found.kind != "none"
     driver = context.host.driver
     toolkit = variant_cuda(release.variant) if release.variant else None  # a foreign lock does not tell it
     return driver is None or driver.cuda is None or toolkit is None or driver.cuda >= toolkit
@@ -165,8 +169,11 @@ def fits_torch(release: Release, torch: Release) -> bool:
     """`coupling`: an extension runs with exactly the torch build that it was compiled against.
 
     The C++ ABI of torch changes with every version. Another torch version, or another CUDA build of one, counts only
-    where the catalogue holds evidence for it.
+    where the catalogue holds evidence for it. So does the C++ ABI that both were compiled with, where both are known.
     """
+    abis = {release.cxx11_abi, torch.cxx11_abi} - {None}
+    if release.torch and len(abis) > 1:
+        return False
     return runs_with(release, torch.public_version, torch.variant)
 
 
@@ -174,6 +181,6 @@ def runs_with(release: Release, torch_version: str, torch_variant: str) -> bool:
     """Tell the same for a torch given by its version, without local version, and its CUDA variant."""
     if not release.torch:
         return True
-    if torch_variant != release.variant and torch_variant not in release.torch_variants:
+    if not any(variant_matches(wanted, torch_variant) for wanted in (release.variant, *release.torch_variants)):
         return False
-    return torch_version in (release.torch, *release.torch_also)
+    return any(torch_matches(wanted, torch_version) for wanted in (release.torch, *release.torch_also))

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pascal_install.model.build import Build, Catalogue, Package, Release, Wheel
+from pascal_install.model.coupling import is_exact
 from pascal_install.model.cuda import variant_cuda
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Pin, Plan, Rejection
 from pascal_install.model.request import Request
 from pascal_install.resolve.context import Context, make_context
+from pascal_install.resolve.meaning import meanings, others_of
 from pascal_install.resolve.notes import notes_for
 from pascal_install.resolve.order import Picks, Rank, rank
 from pascal_install.resolve.rules import RELEASE_RULES, choose_wheel, fits_torch, reject
@@ -48,15 +50,25 @@ def resolve(request: Request, host: HostFacts, target: Target, catalogue: Catalo
 
     Raises UsageError where a requirement cannot be read. No plan is an answer too: see `Plan.problem`.
     """
-    found = search(make_context(request, host, target, catalogue))
+    found = search_meant(request, host, target, catalogue)
     host = found.context.host
-    others = tuple(wanted.text or wanted.name for wanted in request.wanted if wanted.name not in catalogue.packages)
+    others = tuple(wanted.text or wanted.name for wanted in others_of(request, catalogue))
     if not found.picks:
         from pascal_install.resolve.explain import problem_of
 
-        return Plan(request, host, target, (), (), all_rejections(found), problem_of(found), others)
+        return Plan(request, host, target, (), (), all_rejections(found), problem_of(found, request), others)
     pins = tuple(_pin(found.picks[name], found.context) for name in pin_order(found))
-    return Plan(request, host, target, pins, notes_for(pins, found.context), _passed_over(found), None, others)
+    return Plan(request, host, target, pins, notes_for(pins, found.context, request), _passed_over(found), None, others)
+
+
+def search_meant(request: Request, host: HostFacts, target: Target, catalogue: Catalogue) -> Search:
+    """Search with each meaning of the request in turn until one is met; else give the last, which reaches furthest."""
+    found = None
+    for meant in meanings(request, catalogue):
+        found = search(make_context(meant, host, target, catalogue))
+        if found.picks:
+            break
+    return found or search(make_context(request, host, target, catalogue))
 
 
 def search(context: Context) -> Search:
@@ -109,19 +121,20 @@ def _coupled(candidate: Candidate, torches: Mapping[str, Sequence[Candidate]]) -
     release = candidate.release
     if not release.torch:
         return candidate
-    versions = (release.torch, *release.torch_also)
+    wanted = (release.torch, *release.torch_also)
+    versions = wanted if all(map(is_exact, wanted)) else tuple(torches)
     partners = [
         torch for version in versions for torch in torches.get(version, ()) if fits_torch(release, torch.release)
     ]
     if any(not torch.rejections for torch in partners):
         return candidate
-    needed = f"torch {release.torch}+{release.variant}"
+    needed = f"torch {release.torch}{'+' if is_exact(release.torch) else ' with '}{release.variant}"
     # The partner that the fewest rules pass over tells most.
     nearest = min(partners, key=lambda torch: len(torch.rejections), default=None)
-    found = f"{nearest.rejections[0].rule}: {nearest.rejections[0].why}" if nearest else "no such build is known"
-    return candidate._replace(
-        rejections=(*candidate.rejections, reject(release, "coupling", needed, found, release.source))
-    )
+    because = nearest.rejections[0] if nearest else None
+    found = f"{because.rule}: {because.why}" if because else "no such build is known"
+    rejection = reject(release, "coupling", needed, found, release.source, because)
+    return candidate._replace(rejections=(*candidate.rejections, rejection))
 
 
 def _sets(asked: tuple[str, ...], candidates: dict[str, tuple[Candidate, ...]]) -> Iterator[tuple[Build | None, Picks]]:

@@ -108,7 +108,7 @@ def test_its_problems_name_its_folder(tmp_path: Path) -> None:
         loaded(tmp_path, ["torch"])
     assert str(tmp_path / "mine") in caught.value.summary
     (problem,) = problems_of(caught.value)
-    assert problem.startswith("packages/torch.toml: release[0].variant: expected 'cpu' or 'cu116' or")
+    assert problem.startswith("packages/torch.toml: release[0].variant: expected 'any' or 'cpu' or 'cu112' or")
 
 
 def test_a_folder_that_holds_no_catalogue(tmp_path: Path) -> None:

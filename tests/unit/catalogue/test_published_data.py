@@ -52,13 +52,13 @@ def has(data: Data, version: str, capability: str, os: str = "linux", index: str
 def test_the_compiled_form_agrees_with_the_toml(data: Data, cache: str) -> None:
     assert package_names(cache_dir=cache) == tuple(data.packages)
     for name, package in data.packages.items():
-        assert platforms(package)
+        assert platforms(package) or package.uses or package.one_of
         for os, machine in (("linux", "x86_64"), ("linux", "aarch64"), ("windows", "x86_64"), ("darwin", "aarch64")):
             loaded = load([name], os, machine, cache_dir=cache)
             of_platform = tuple(one for one in package.releases if platform_of(one) == f"{os}_{machine}")
             assert loaded.packages[name] == package._replace(releases=of_platform)
             assert loaded.tables == data.tables
-            assert loaded.data_date == data.dates[f"packages/{name}.toml"]
+            assert loaded.data_date == max(data.dates[f"packages/{one}.toml"] for one in loaded.packages)
             assert loaded.unknown == ()
 
 
@@ -179,7 +179,7 @@ def test_drivers_and_generations(data: Data) -> None:
     variants = {facts.label: facts for facts in data.tables.variants}
     assert str(variants["cu118"].min_driver_linux) == "450.80.02"
     assert str(variants["cu126"].min_driver_windows) == "528.33"
-    assert {one.variant for package in data.packages.values() for one in package.releases} <= set(variants)
+    assert {one.variant for package in data.packages.values() for one in package.releases} <= {*variants, "any"}
     assert dict(data.tables.driver_branches)[580] == (13, 0)
     pascal = next(one for one in data.tables.generations if "6.1" in one.capabilities)
     assert (pascal.name, pascal.last_driver_branch, pascal.last_cuda) == ("Pascal", 580, "12.9")

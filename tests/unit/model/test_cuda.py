@@ -29,12 +29,12 @@ def test_anything_else_is_no_compute_capability(text: str) -> None:
         ComputeCapability.parse(text)
 
 
-@pytest.mark.parametrize("text", ["sm_60", "sm_90a", "sm_120f", "compute_90", "compute_100f"])
+@pytest.mark.parametrize("text", ["sm_60", "sm_90a", "sm_120f", "compute_90", "compute_100f", "jit_70"])
 def test_code_target_text_forms_are_inverses(text: str) -> None:
     assert str(CodeTarget.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["sm60", "sm_", "sm_a", "compute_9", "ptx_90", "sm_60b", "6.0"])
+@pytest.mark.parametrize("text", ["sm60", "sm_", "sm_a", "compute_9", "ptx_90", "sm_60b", "6.0", "jit_7", "jit_70a"])
 def test_anything_else_is_no_code_target(text: str) -> None:
     with pytest.raises(ValueError, match="not a code target"):
         CodeTarget.parse(text)
@@ -68,6 +68,9 @@ def test_anything_else_is_no_code_target(text: str) -> None:
         ("sm_87", "8.9", False),
         ("sm_87", "8.7", True),
         ("sm_101", "11.0", True),  # Thor was renamed
+        ("jit_70", "6.1", False),  # compiled on the machine, for this and everything newer
+        ("jit_70", "7.2", True),
+        ("jit_70", "12.0", True),
     ],
 )
 def test_what_runs_where(code: str, device: str, runs: bool) -> None:

@@ -13,6 +13,7 @@ from pascal_install.resolve.rules import (
     architectures_are_known,
     choose_wheel,
     comes_from_wanted_publisher,
+    driver_drives_gpu,
     driver_is_new_enough,
     fits_torch,
     has_kernels,
@@ -178,3 +179,49 @@ def test_coupling() -> None:
     assert fits_torch(proven, torch)
     assert not fits_torch(other_torch, torch)
     assert fits_torch(other_torch._replace(torch_also=("2.6.0",)), torch)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "variants", "torch", "fits"),
+    [
+        ("2.6.*", (), "2.6.1+cu124", True),
+        ("2.6.*", (), "2.7.0+cu124", False),
+        (">=2.4,<3", (), "2.14.0+cu124", True),
+        (">=2.4,<3", (), "2.3.1+cu124", False),
+        ("<2.6", (), "2.6.0+cu124", False),
+        ("2.6.*", (), "2.6.0+cu126", False),
+        ("2.6.*", ("cu12x",), "2.6.0+cu126", True),
+        ("2.6.*", ("cu12x",), "2.6.0+cu118", False),
+        ("2.6.*", ("any",), "2.6.0+cu118", True),
+        ("2.6.*", ("any",), "2.6.0+cpu", False),
+    ],
+)
+def test_coupling_to_ranges(wanted: str, variants: tuple[str, ...], torch: str, fits: bool) -> None:
+    extension = facts.release(
+        "bitsandbytes", "0.50.2", facts.PASCAL_ARCHS, torch=wanted, variant="cu124", torch_variants=variants
+    )
+    assert fits_torch(extension, facts.release("torch", torch, facts.PASCAL_ARCHS)) is fits
+
+
+@pytest.mark.parametrize(
+    ("extension", "torch", "fits"),
+    [(True, True, True), (True, False, False), (False, True, False), (None, True, True), (True, None, True)],
+)
+def test_the_abi_of_both_is_one_where_both_are_known(extension: bool | None, torch: bool | None, fits: bool) -> None:
+    release = facts.release("flash-attn", "2.8.3+cu124", "sm_80", torch="2.6.0")._replace(cxx11_abi=extension)
+    assert fits_torch(release, facts.release("torch", "2.6.0+cu124", "sm_80")._replace(cxx11_abi=torch)) is fits
+
+
+def test_what_is_compiled_on_the_machine_runs_on_everything_newer() -> None:
+    triton = facts.release("triton", "3.2.0", "jit_70", variant="any")
+    assert has_kernels(triton, context(triton, host=facts.host("7.0", "12.0"))) is None
+    rejection = has_kernels(triton, context(triton, host=facts.host("6.1")))
+    assert rejection is not None
+    assert rejection.found == "jit_70"
+
+
+def test_a_driver_of_windows_belongs_to_the_branch_of_its_ten() -> None:
+    release = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)
+    for driver, os, dropped in (("581.80", "windows", False), ("591.44", "windows", True), ("581.80", "linux", True)):
+        rejection = driver_drives_gpu(release, context(release, host=facts.host("6.1", driver=driver, os=os)))
+        assert (rejection is not None) is dropped
