@@ -193,14 +193,14 @@ def coupled_best(catalogue: Catalogue, host: HostFacts, names: tuple[str, ...]) 
 
 
 def serves(one: Release, host: HostFacts) -> bool:
-    if [str(code) for code in one.architectures] == ["jit_70"]:
-        capable = all(gpu.capability is not None and gpu.capability.major >= 7 for gpu in host.gpus)
-        return capable and admissible(one._replace(architectures=facts.codes("sm_50 sm_60 sm_75 sm_80 sm_120")), host)
     if one.variant == "any":
         # No toolkit is known of it: no driver is too old for it, and any driver compiles its PTX.
         assert host.driver is not None
         newest = host.driver._replace(version=DriverVersion.parse("580.95.05"), cuda=CudaVersion(13, 4))
-        return admissible(one._replace(variant="cu118"), host._replace(driver=newest))
+        one, host = one._replace(variant="cu118"), host._replace(driver=newest)
+    if [str(code) for code in one.architectures] == ["jit_70"]:
+        capable = all(gpu.capability is not None and gpu.capability.major >= 7 for gpu in host.gpus)
+        return capable and admissible(one._replace(architectures=facts.codes("sm_50 sm_60 sm_75 sm_80 sm_120")), host)
     return admissible(one, host)
 
 
