@@ -114,7 +114,9 @@ def _runs_as(pin: Pin) -> str:
 
 def _host_of(pin: Pin) -> str:
     url = pin.build.wheel.url
-    return url.split("/")[2].rpartition("@")[2] if "://" in url else "PyPI"
+    if "://" not in url:
+        return "PyPI"
+    return url.split("/")[2].rpartition("@")[2] or "this machine"
 
 
 def _hash_of(pin: Pin) -> str:
