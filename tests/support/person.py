@@ -82,10 +82,23 @@ class Person:
         """Go on with an empty cache, as on another machine."""
         self._environ["PASCAL_INSTALL_CACHE_DIR"] += "-other"
 
+    def sets(self, variable: str, text: str) -> None:
+        """Go on with a variable set."""
+        self._environ[variable] = text
+
+    def forgets_setting(self, variable: str) -> None:
+        """Go on without a variable."""
+        self._environ.pop(variable, None)
+
     def types(self, *words: str) -> Done:
+        child = self.starts(*words)
+        out, err = child.communicate(timeout=180)
+        return Done(child.returncode, out, err)
+
+    def starts(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command and go on at once."""
         command = [sys.executable, "-m", "pascal_install", *words]
-        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=180)
-        return Done(done.returncode, done.stdout, done.stderr)
+        return subprocess.Popen(command, env=self._environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def gets(self, *words: str) -> dict[str, Any]:
         done = self.types(*words, "--format", "json")
