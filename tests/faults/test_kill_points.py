@@ -5,6 +5,7 @@ FAULT_POINTS says how many points (default 24; 200 takes a quarter of an hour). 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,16 +50,36 @@ class Bench:
         shutil.copytree(self._saved, self.world.venv, symlinks=True)
         shutil.rmtree(self._cache, ignore_errors=True)
 
-    def run_until(self, seconds: float | None) -> float:
-        """Type the command, kill its process after some time (None: never), and give how long it ran."""
-        child = self.person.starts("exllamav2", *GPU, "--installer", self._installer)
+    def run(self) -> tuple[float, float]:
+        """Type the command and let it end; give its seconds until the change begins, and those of the change."""
+        child = self._start()
         start = time.perf_counter()
-        try:
-            child.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-            child.communicate()
-        return time.perf_counter() - start
+        self._wait_for_change(child)
+        changing = time.perf_counter()
+        child.communicate(timeout=180)
+        assert child.returncode == 0
+        return changing - start, time.perf_counter() - changing
+
+    def run_killed(self, seconds: float, *, in_change: bool) -> None:
+        """Type the command, and kill its process some time after it started, or after the change began."""
+        child = self._start()
+        if in_change:
+            self._wait_for_change(child)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return self.person.starts("exllamav2", *GPU, "--installer", self._installer)
+
+    @staticmethod
+    def _wait_for_change(child: subprocess.Popen[str]) -> None:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.startswith("setting aside"):
+                return
+        raise AssertionError("the change never began")
 
     def go_on(self, command: str) -> str:
         """Type the next command; tell which of the two states it brought, or what is wrong."""
@@ -85,22 +105,26 @@ class Bench:
 
 
 @pytest.fixture(params=["pip", "uv"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, mirror: Mirror) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path, mirror: Mirror) -> Bench:
     person = make_person(tmp_path, mirror)
     person.world.pip("install", "--quiet", "torch")
     assert person.world.versions()["torch"] == WRONG_TORCH
     made = Bench(person, request.param)
     assert what_is_broken(made.world, "torch") == []
-    yield made
+    return made
 
 
 def test_the_next_command_brings_a_whole_environment(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    whole_run_s = bench.run_until(None)
-    points = POINTS // 2  # for each of the two installers
+    before_s, change_s = bench.run()
+    points = POINTS // 2  # for each of the two installers; a third of them before the change
+    early = points // 3
     failures, killed_in = [], Counter[str]()
     for number in range(points):
         bench.start_over()
-        bench.run_until(whole_run_s * (number + 0.5) / points)
+        if number < early:
+            bench.run_killed(before_s * (number + 0.5) / early, in_change=False)
+        else:
+            bench.run_killed(change_s * (number - early) / (points - early), in_change=True)
         journals = open_journals(bench.world.plan.target)
         killed_in[journals[0].step or "begun" if journals else "outside of the change"] += 1
         command = NEXT_COMMANDS[number % len(NEXT_COMMANDS)]

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from pascal_install.installation.execute import execute
-from support.installs import World, listing
+from support.installs import World, listing, make_world
 from support.killed_install import run_killed
 from support.mirror import Mirror
-from support.patient import GPU, Patient, make_patient
+from support.patient import GPU, Patient
 from support.wheels import make_module_stub, wheel_filename
 
 
 @pytest.fixture
 def patient(tmp_path: Path, mirror: Mirror) -> Patient:
-    return make_patient(tmp_path, mirror)
+    return Patient(make_world(tmp_path, mirror))
 
 
 def with_plain(patient: Patient) -> World:

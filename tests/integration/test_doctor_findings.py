@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from pascal_install.installation.execute import execute
-from support.installs import TAG, listing
+from support.installs import TAG, listing, make_world
 from support.mirror import Mirror
 from support.nvml import GTX_1080_TI, RTX_2080_TI, build_fake_nvml, fake_nvml_env
-from support.patient import GPU, Patient, make_patient
+from support.patient import GPU, Patient
 from support.wheels import make_extension_stub, make_library_stub, make_torch_stub, wheel_filename
 
 
 @pytest.fixture
 def patient(tmp_path: Path, mirror: Mirror) -> Patient:
     """An environment with torch 2.6.0+cu124 and its exllamav2, in which nothing is wrong."""
-    found = make_patient(tmp_path, mirror)
+    found = Patient(make_world(tmp_path, mirror))
     execute(found.world.plan, found.world.options)
     return found
 

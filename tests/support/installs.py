@@ -170,6 +170,10 @@ def fresh_venv(folder: Path) -> Path:
     shutil.copytree(_template(), folder, symlinks=True)
     for name in ("pip", "pip3", f"pip3.{sys.version_info[1]}"):
         (folder / "bin" / name).unlink()
+    # Those scripts name the template's Python. pip is whole without them only where its RECORD does not list them.
+    for record in folder.glob("lib/*/site-packages/pip-*.dist-info/RECORD"):
+        rows = record.read_text().splitlines(keepends=True)
+        record.write_text("".join(row for row in rows if "/bin/pip" not in row))
     return folder / "bin/python"
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from support.installs import World, make_world
-from support.mirror import Mirror
+from support.installs import World
 
 GPU = ("--gpu", "GTX 1080 Ti", "--driver", "580.95.05")
 
@@ -47,13 +45,3 @@ class Patient:
 
     def ids(self, *words: str, expect: int) -> list[str]:
         return sorted({one["id"] for one in self.told(*words, expect=expect)["findings"]})
-
-
-def make_patient(root: Path, mirror: Mirror) -> Patient:
-    """Make a world with a sound environment."""
-    world = make_world(root, mirror)
-    # The copied venv lacks pip's scripts, which doctor would rightly report.
-    (record,) = world.site.glob("pip-*.dist-info/RECORD")
-    rows = record.read_text().splitlines(keepends=True)
-    record.write_text("".join(row for row in rows if "/bin/pip" not in row))
-    return Patient(world)

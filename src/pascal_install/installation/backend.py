@@ -89,7 +89,7 @@ def _run(name: str, args: Sequence[str], environ: Mapping[str, str], on_line: On
 def failure(name: str, done: process.Completed) -> InstallerError:
     """Word the end of a child: its last lines, and what they mean."""
     text = f"{done.stdout}\n{done.stderr}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "fast-deps" not in line]
     hints = tuple(hint for sign, hint in _MEANINGS if sign in text)
     return InstallerError(
         f"{name} failed with exit code {done.returncode}", cause="\n".join(lines[-6:]) or "it said nothing", hints=hints

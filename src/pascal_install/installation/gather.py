@@ -14,7 +14,7 @@ from pascal_install.installation.backend import failure
 from pascal_install.installation.dependencies import settings_environ
 from pascal_install.installation.needs import same_version
 from pascal_install.installation.preconditions import UNPACKED_FACTOR, check_space
-from pascal_install.installation.prefetch import Fetched, File, prefetch
+from pascal_install.installation.prefetch import Fetched, File, prefetch, why_unwritable
 from pascal_install.installation.selection import Selected, Work
 from pascal_install.installation.transaction import Incoming
 from pascal_install.installation.wheelfile import read_wheel
@@ -52,7 +52,8 @@ def fetch_files(files: Sequence[File], work: Work) -> dict[str, Fetched]:
     remote = _with_sizes([file for file in files if file not in local], work)
     to_fetch = sum(work.store.missing_bytes(file) for file in remote if work.store.find(file) is None)
     unpacked = sum(file.size_bytes or 0 for file in remote) * UNPACKED_FACTOR
-    check_space(work.plan.target, work.store.folder, work.folder, to_fetch, int(unpacked))
+    place = work.folder if to_fetch and why_unwritable(work.store.folder) else work.store.folder
+    check_space(work.plan.target, place, work.folder, to_fetch, int(unpacked))
     fetched = prefetch(remote, work.store.folder, work.fetcher, workers=work.workers, progress=work.progress)
     fetched.update((file.filename, _local(file)) for file in local)
     return fetched

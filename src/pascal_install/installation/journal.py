@@ -52,7 +52,7 @@ class Journal:
 
     def __init__(self, folder: str, on_step: Callable[[str], None] | None = None) -> None:
         self.folder = folder
-        self._on_step = on_step
+        self.on_step = on_step
 
     @property
     def number(self) -> int:
@@ -70,8 +70,8 @@ class Journal:
     def reach(self, step: str) -> None:
         """Write down that a step is reached."""
         _write(os.path.join(self.folder, "state.json"), {"schema": SCHEMA, "step": step})
-        if self._on_step:
-            self._on_step(step)
+        if self.on_step:
+            self.on_step(step)
 
     @property
     def manifest(self) -> Manifest:

@@ -17,7 +17,7 @@ from pascal_install.installation.lock import FileLock
 from pascal_install.installation.wheelstore import Fetched, File, WheelStore
 from pascal_install.report.progress import SILENT, Progress
 
-__all__ = ["Fetched", "File", "prefetch"]
+__all__ = ["Fetched", "File", "prefetch", "why_unwritable"]
 
 _FAREWELL_S = 2.0
 
@@ -52,16 +52,23 @@ def prefetch(
 
 def _writable(store: WheelStore, progress: Progress) -> WheelStore:
     """Give a store that can be written: a read-only cache, or a home that belongs to another, is no reason to fail."""
+    why = why_unwritable(store.folder)
+    if not why:
+        return store
+    folder = tempfile.mkdtemp(prefix="pascal-install-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    progress.note(f"{store.folder} cannot be written ({why}): downloads go to {folder} and are not kept")
+    return WheelStore(folder)
+
+
+def why_unwritable(directory: str) -> str:
+    """Tell why nothing can be written to a folder, which is made if need be; empty where it can."""
     try:
-        os.makedirs(store.folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=store.folder):
-            return store
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return ""
     except OSError as error:
-        folder = tempfile.mkdtemp(prefix="pascal-install-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        why = error.strerror or str(error)
-        progress.note(f"{store.folder} cannot be written ({why}): downloads go to {folder} and are not kept")
-        return WheelStore(folder)
+        return error.strerror or str(error)
 
 
 def _check_space(store: WheelStore, missing: Sequence[File]) -> None:

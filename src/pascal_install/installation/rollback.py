@@ -40,6 +40,7 @@ def bring_back(target: Target, hooks: Hooks) -> bool:
     open_ones = open_journals(target)
     for journal in open_ones:
         hooks.on_phase("recover", os.path.basename(journal.folder))
+        journal.on_step = hooks.on_step
         with uninterrupted():
             journal.undo()
     return bool(open_ones)
@@ -98,6 +99,7 @@ def rollback(target: Target, hooks: Hooks = SILENT, lock_timeout_s: float = 600.
                 hints=("install what you need with pascal-install or pip instead",),
             )
         hooks.on_phase("undo", os.path.basename(journal.folder))
+        journal.on_step = hooks.on_step
         with uninterrupted():
             journal.undo()
         return back

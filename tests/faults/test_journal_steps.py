@@ -56,3 +56,22 @@ def test_a_kill_right_after_the_commit_keeps_the_new_state_and_its_way_back(worl
     assert execute(world.plan, world.options).status == "in-place"
     assert rollback(world.plan.target) is not None
     assert listing(world.venv) == before
+
+
+@pytest.mark.parametrize("moment", ["undo", "put-back"])
+def test_a_way_back_that_is_killed_is_gone_to_its_end(world: World, moment: str) -> None:
+    before = listing(world.venv)
+    assert execute(world.plan, world.options).status == "installed"
+    run_killed(world, moment, action="rollback")
+    assert recover(world.plan.target)
+    assert listing(world.venv) == before
+    assert world.imports("torch")
+
+
+@pytest.mark.parametrize("first", ["install", "verify"])
+def test_undoing_a_killed_install_may_be_killed_too(world: World, first: str) -> None:
+    before = listing(world.venv)
+    run_killed(world, first)
+    run_killed(world, "put-back", action="rollback")
+    assert recover(world.plan.target)
+    assert listing(world.venv) == before
