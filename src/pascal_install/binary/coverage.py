@@ -127,6 +127,16 @@ def deciding(binaries: Iterable[Binary]) -> tuple[tuple[Binary, ...], ...]:
     return tuple(tuple(group) for group in groups.values())
 
 
+def may_decide(members: Sequence[str]) -> tuple[str, ...]:
+    """Pick by name, before anything is read, the members that can be among the deciding ones.
+
+    Where none of them turns out to have device code, the others decide after all.
+    """
+    names = {member: member.rpartition("/")[2] for member in members}
+    of_torch = tuple(member for member in members if names[member].startswith(_TORCH))
+    return of_torch or tuple(member for member in members if not is_nvidia(names[member]))
+
+
 _TORCH = tuple(f"{prefix}torch_cuda{part}." for prefix in ("lib", "") for part in ("", "_cu", "_cpp"))
 
 _NVIDIA = (

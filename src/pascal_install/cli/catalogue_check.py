@@ -2,45 +2,80 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
 
+from pascal_install.api import cache_dir
 from pascal_install.catalogue.checking.files import check_files
 from pascal_install.catalogue.decode import Data, decode
-from pascal_install.catalogue.locate import data_dir
+from pascal_install.catalogue.locate import checkout_data_dir, data_dir
 from pascal_install.catalogue.overview import count_parts
-from pascal_install.cli.options import Parser, add_output, settings_of
+from pascal_install.cli.options import Parser, add_network, add_output, settings_of
 from pascal_install.cli.plan import wants_color
+from pascal_install.errors import NetworkError, UsageError, VerificationError
+from pascal_install.model.build import Package
+from pascal_install.report.checked import checked_rows, files_in_order, report_document
 from pascal_install.report.document import to_json
-from pascal_install.report.overview import checked, checked_document
+
+if TYPE_CHECKING:
+    from pascal_install.model.checked import CheckedRow
 
 EPILOG = """\
 examples:
   pascal-install catalogue check                           every field, every row, the rows with each other
   pascal-install catalogue check --catalogue ./my-builds   your own builds, as they will lie over ours
+  pascal-install catalogue check --binaries torch          its architectures, read from the wheels on PyPI
+  pascal-install catalogue check --binaries --one-each --write-source
 
-Exit code 6 with all problems, each with its file, line and field.
+Exit code 6: problems in the files, each with file, line and field. 9: a wheel has something else than its row says.
+7: a wheel could not be read.
 """
 
 
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue check", "Is what the catalogue says true?", environ, EPILOG)
+    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries: only these")
+    built.switch("--binaries", "read the architectures out of the wheels that PyPI hosts, and compare")
+    built.switch("--one-each", "with --binaries: one wheel of each release, not all")
+    built.switch("--write-source", "mend the files: of a checkout, or those of --catalogue")
     built.value("--catalogue", "check this folder of your own, instead of ours", metavar="DIR")
+    built.add_argument("--jobs", type=_number, default=3, metavar="N", help="how many files at a time (default: 3)")
+    add_network(built)
     add_output(built)
     return built
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 16")
+    return int(text)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Check, and tell how many releases of each package have which confidence."""
     options = parser(environ).parse_args(arguments)
-    directory, data = check(settings_of(options).catalogue)
+    directory, data = check(options.catalogue)
+    packages = _chosen(options, data)
+    rows: tuple[CheckedRow, ...] = ()
+    if options.binaries:
+        rows = _check_binaries(directory, packages, options, environ)
+        if options.write_source:
+            directory, data = check(options.catalogue)
     parts = count_parts(data, directory)
     if options.format == "json":
-        sys.stdout.write(to_json(checked_document(parts)))
+        sys.stdout.write(to_json(report_document(parts, rows)))
     else:
-        sys.stdout.write(checked(parts, color=wants_color(options, environ)))
-    return 0
+        color = wants_color(options, environ)
+        sys.stdout.write(files_in_order(parts, color=color))
+        sys.stdout.write(checked_rows(rows, verbose=options.verbose, color=color) if options.binaries else "")
+    if any(row.is_contradicted for row in rows):
+        return VerificationError.exit_code
+    return NetworkError.exit_code if any(row.unread for row in rows) else 0
 
 
 def check(catalogue: str) -> tuple[str, Data]:
@@ -48,3 +83,55 @@ def check(catalogue: str) -> tuple[str, Data]:
     if not catalogue:
         return data_dir(), check_files(data_dir())
     return data_dir(catalogue), check_files(data_dir(catalogue), decode(data_dir()))
+
+
+def _chosen(options: argparse.Namespace, data: Data) -> list[Package]:
+    if options.packages and not options.binaries:
+        raise UsageError("packages go with --binaries; without it the files are checked as a whole")
+    if (options.write_source or options.one_each) and not options.binaries:
+        raise UsageError("--write-source and --one-each go with --binaries")
+    unknown = [name for name in options.packages if name not in data.packages]
+    if unknown:
+        raise UsageError(f"not in the catalogue: {', '.join(unknown)}", code="unknown-package")
+    if options.write_source and not options.catalogue and not os.path.isdir(checkout_data_dir()):
+        raise UsageError(
+            "--write-source mends the files of a checkout, and this is an installed copy",
+            code="no-checkout",
+            hints=("run it in a checkout (pip install -e .)", "or name your own files with --catalogue"),
+        )
+    return [package for name, package in data.packages.items() if not options.packages or name in options.packages]
+
+
+def _check_binaries(
+    directory: str, packages: Sequence[Package], options: argparse.Namespace, environ: Mapping[str, str]
+) -> tuple[CheckedRow, ...]:
+    from pascal_install.catalogue.checking.binaries import check_binaries, jobs_of
+    from pascal_install.catalogue.checking.rewrite import can_write, write_rows
+    from pascal_install.inspection.kept import KeptReadings
+    from pascal_install.installation.index_page import list_files
+    from pascal_install.installation.pip_settings import pip_settings
+    from pascal_install.installation.selection import person_fetcher
+    from pascal_install.report.progress import make_progress
+
+    asked = settings_of(options)
+    settings = pip_settings(sys.executable, environ)
+    if asked.cert:
+        settings = settings._replace(cert=asked.cert)
+    cache = cache_dir(environ)
+    jobs = jobs_of(directory, packages, one_each=options.one_each)
+    watch = make_progress(sys.stderr, quiet=options.quiet)
+    with person_fetcher(settings, asked.mirrors, offline=asked.offline, cache_dir=cache) as fetcher:
+        rows = check_binaries(
+            jobs,
+            lambda name: list_files(fetcher, settings.index_url, name),
+            fetcher,
+            KeptReadings(cache),
+            watch,
+            options.jobs,
+        )
+    if not options.write_source:
+        return rows
+    of_place = {f"{job.row.file}:{job.row.line}": job for job in jobs}
+    to_write = [row for row in rows if can_write(row, of_place[row.place].release.confidence)]
+    write_rows(directory, ((of_place[row.place].row, row) for row in to_write), date.today().isoformat())
+    return tuple(row._replace(verdict="written") if row in to_write else row for row in rows)

@@ -51,23 +51,32 @@ def find_on_indexes(fetcher: Fetcher, name: str, wheel: Wheel, index_urls: Seque
     )
 
 
+def list_files(fetcher: Fetcher, index_url: str, name: str) -> list[tuple[str, str, str]]:
+    """Give file name, address and SHA-256 (or nothing) of each file of a project, by its normalised name.
+
+    Raises NetworkError; a project that is not there has the code `not-found`.
+    """
+    page_url = f"{index_url.rstrip('/')}/{name}/"
+    page = fetcher.get(page_url, headers={"Accept": _ACCEPT})
+    try:
+        return list(_files(page))
+    except (ValueError, KeyError) as error:
+        raise _no_index_page(page_url) from error
+
+
 def check_page(fetcher: Fetcher, index_url: str, name: str) -> bool:
     """Tell whether an index has a page of a project. Raises NetworkError where that cannot be found out.
 
     pip says "no matching distribution" to every fault of an index; this finds out which one it was.
     """
-    page_url = f"{index_url.rstrip('/')}/{name}/"
     try:
-        page = fetcher.get(page_url, headers={"Accept": _ACCEPT})
-        is_empty = not any(True for _ in _files(page))
+        found = list_files(fetcher, index_url, name)
     except NetworkError as error:
         if error.code == "not-found":
             return False
         raise
-    except (ValueError, KeyError) as error:
-        raise _no_index_page(page_url) from error
-    if is_empty:
-        raise _no_index_page(page_url)
+    if not found:
+        raise _no_index_page(f"{index_url.rstrip('/')}/{name}/")
     return True
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from pascal_install.model.build import CONFIDENCE
 from pascal_install.model.overview import Part
 from pascal_install.report.document import SCHEMA
 from pascal_install.report.text import Style, clean
@@ -36,27 +35,6 @@ def overview_document(parts: Iterable[Part], today: date) -> dict[str, Any]:
         {**part._asdict(), "confidence": dict(part.confidence), "age_days": _age_days(part, today)} for part in parts
     ]
     return {"schema": SCHEMA, "parts": described}
-
-
-def checked(parts: Sequence[Part], *, color: bool) -> str:
-    """Word that the files are in order, and how many releases of each package have which confidence."""
-    style = Style(color=color)
-    words = [word for word in CONFIDENCE if any(word in dict(part.confidence) for part in parts)]
-    rows = [
-        (part.name, f"{part.builds}", f"{part.releases}", *(f"{dict(part.confidence).get(word, '')}" for word in words))
-        for part in parts
-    ]
-    text = table(("package", "builds", "releases", *words), rows, style) if rows else ""
-    return f"{text}{style.good('no problem found')}\n"
-
-
-def checked_document(parts: Iterable[Part]) -> dict[str, Any]:
-    """Describe the same for programs."""
-    packages = [
-        {"name": part.name, "builds": part.builds, "releases": part.releases, "confidence": dict(part.confidence)}
-        for part in parts
-    ]
-    return {"schema": SCHEMA, "problems": [], "packages": packages}
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> str:

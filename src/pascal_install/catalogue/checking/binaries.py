@@ -1,0 +1,201 @@
+"""The rows against the wheels themselves: the device code of the files that an index keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple, Protocol
+
+from pascal_install.binary.coverage import architectures
+from pascal_install.binary.source import DamagedError
+from pascal_install.catalogue.checking.places import Row, read_package_file
+from pascal_install.errors import NetworkError
+from pascal_install.inspection.kept import KeptReadings
+from pascal_install.inspection.remote import RangeFetcher
+from pascal_install.model.build import Package, Release, Wheel
+from pascal_install.model.checked import CheckedRow
+from pascal_install.model.cuda import CodeTarget
+
+#: What is compiled on the machine is in no wheel.
+_JIT = "jit"
+#: Faults of one file; after any other one, asking for the next file would only fail as well.
+_OF_ONE_FILE = frozenset({"not-found", "forbidden", "no-ranges", "cut-off", "unexpected-answer"})
+
+#: File name, address and SHA-256 (or nothing) of each file that an index lists.
+Listed = Sequence[tuple[str, str, str]]
+#: Lists the files of a project, by its normalised name.
+Index = Callable[[str], Listed]
+
+
+class Watch(Protocol):
+    """Is told what is read; any thread may call."""
+
+    def announce(self, files: int, total_bytes: int, *, is_exact: bool) -> None:
+        """Say how much will come."""
+
+    def start(self, name: str, total_bytes: int | None) -> None:
+        """Begin a file."""
+
+    def advance(self, name: str, count: int) -> None:
+        """Add bytes to a file."""
+
+    def finish(self, name: str) -> None:
+        """End a file."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class Job(NamedTuple):
+    """One wheel of one row."""
+
+    row: Row
+    release: Release
+    wheel: Wheel
+    number: int
+    """Its place among the wheels of the row."""
+
+
+class StoppedError(Exception):
+    """Reading was told to stop; no error that a person sees."""
+
+
+def jobs_of(directory: str, packages: Iterable[Package], *, one_each: bool = False) -> list[Job]:
+    """List the wheels with a hash whose address only pip's settings tell, the first one of each row first."""
+    found = []
+    for package in packages:
+        file = read_package_file(directory, package.name)
+        seen = set()
+        for release in package.releases:
+            row = file.row(release)
+            if row.number in seen or not _is_comparable(release):
+                continue  # another CUDA variant of the same wheels, or nothing that a wheel could show
+            seen.add(row.number)
+            wheels = [wheel for wheel in release.wheels if wheel.sha256 and not wheel.url]
+            found += [Job(row, release, wheel, number) for number, wheel in enumerate(wheels)]
+    found = [job for job in found if not (one_each and job.number)]
+    return sorted(found, key=lambda job: job.number)
+
+
+def _is_comparable(release: Release) -> bool:
+    return any(target.suffix != _JIT for target in release.architectures)
+
+
+def check_binaries(
+    jobs: Sequence[Job], index: Index, fetcher: RangeFetcher, kept: KeptReadings, watch: Watch, workers: int = 3
+) -> tuple[CheckedRow, ...]:
+    """Read every wheel, several at a time, and compare each row with its wheels; in the order of the files.
+
+    What `kept` has is not read again. Raises NetworkError where the index cannot be reached; what was read until then
+    is kept.
+    """
+    outcomes: dict[str, Outcome] = {}
+    for job in jobs:
+        binaries = kept.wheel(job.wheel.sha256)
+        if binaries is not None:
+            outcomes[job.wheel.sha256] = architectures(binaries)
+    to_read = [job for job in jobs if job.wheel.sha256 not in outcomes]
+    if to_read:
+        watch.announce(len(to_read), sum(job.wheel.size_bytes or 0 for job in to_read), is_exact=False)
+        try:
+            outcomes |= _Reader(_addresses(to_read, index), fetcher, kept, watch).all(to_read, workers)
+        finally:
+            watch.close()
+    rows: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        rows.setdefault((job.row.file, job.row.number), []).append(job)
+    return tuple(_compare(of_row, outcomes) for _, of_row in sorted(rows.items()))
+
+
+Outcome = tuple[CodeTarget, ...] | str
+"""Architectures, or why they could not be read."""
+
+
+def _addresses(jobs: Sequence[Job], index: Index) -> dict[str, str]:
+    """Find the address of each wheel by its hash, or by its name where the index announces no hash."""
+    found = {}
+    for name in sorted({job.release.name for job in jobs}):
+        files = index(name)
+        by_hash = {sha256: url for _, url, sha256 in files if sha256}
+        by_name = {filename: url for filename, url, sha256 in files if not sha256}
+        for wheel in (job.wheel for job in jobs if job.release.name == name):
+            found[wheel.sha256] = by_hash.get(wheel.sha256) or by_name.get(wheel.filename, "")
+    return found
+
+
+class _Reader:
+    def __init__(self, addresses: dict[str, str], fetcher: RangeFetcher, kept: KeptReadings, watch: Watch) -> None:
+        self._addresses = addresses
+        self._fetcher = fetcher
+        self._kept = kept
+        self._watch = watch
+        self._stopped = False
+
+    def all(self, jobs: Sequence[Job], workers: int) -> dict[str, Outcome]:
+        """Read all wheels; give the outcome by hash. The first fault that is not of one file ends it."""
+        results: dict[str, Outcome] = {}
+        with ThreadPoolExecutor(workers) as pool:
+            running: dict[Future[Outcome], str] = {}
+            try:
+                for job in jobs:
+                    running[pool.submit(self._one, job)] = job.wheel.sha256
+                while running:
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        results[running.pop(future)] = future.result()
+            finally:
+                self._stopped = True  # an interrupt must not wait for gigabytes
+                for future in running:
+                    future.cancel()
+        return results
+
+    def _one(self, job: Job) -> Outcome:
+        wheel = job.wheel
+        url = self._addresses[wheel.sha256]
+        if not url:
+            return "the index does not list it, or announces another hash"
+        self._watch.start(wheel.filename, None)
+        before = 0
+
+        def tell(fetched: int, _to_fetch: int) -> None:
+            nonlocal before
+            if self._stopped:
+                raise StoppedError
+            self._watch.advance(wheel.filename, fetched - before)
+            before = fetched
+
+        try:
+            return architectures(self._kept.read(url, wheel.sha256, self._fetcher, tell))
+        except DamagedError as error:
+            return f"damaged: {error.summary}"
+        except NetworkError as error:
+            if error.code not in _OF_ONE_FILE:
+                raise
+            return error.summary
+        finally:
+            self._watch.finish(wheel.filename)
+
+
+def _compare(jobs: Sequence[Job], results: dict[str, Outcome]) -> CheckedRow:
+    row, release = jobs[0].row, jobs[0].release
+    says = tuple(target for target in release.architectures if target.suffix != _JIT)
+    outcomes = [(job.wheel.filename, results[job.wheel.sha256]) for job in jobs]
+    read = {name: found for name, found in outcomes if not isinstance(found, str)}
+    kinds = list(dict.fromkeys(read.values()))
+    if not kinds:
+        verdict = "unread"
+    elif len(kinds) > 1:
+        verdict = "mixed"
+    else:
+        verdict = "agrees" if set(kinds[0]) == set(says) else "differs"
+    return CheckedRow(
+        name=release.name,
+        version=release.version,
+        platform=f"{release.os} {release.machine}",
+        place=f"{row.file}:{row.line}",
+        verdict=verdict,
+        says=says,
+        has=next((kind for kind in kinds if set(kind) != set(says)), kinds[0] if kinds else ()),
+        read=tuple(read),
+        unread=tuple((name, found) for name, found in outcomes if isinstance(found, str)),
+    )

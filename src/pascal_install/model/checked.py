@@ -1,0 +1,31 @@
+"""What a check of the catalogue against the world found."""
+
+from typing import NamedTuple
+
+from pascal_install.model.cuda import CodeTarget
+
+
+class CheckedRow(NamedTuple):
+    """One row of the catalogue, held against the device code of its wheels."""
+
+    name: str
+    version: str
+    platform: str
+    """`linux x86_64`."""
+    place: str
+    """File and line."""
+    verdict: str
+    """`agrees`: every wheel that was read has what the row says. `differs`: all of them have something else. `mixed`:
+    the wheels of one row differ from each other. `unread`: none could be read. `written`: the row was mended."""
+    says: tuple[CodeTarget, ...]
+    has: tuple[CodeTarget, ...]
+    """What the wheels serve; of `mixed` ones, that of the first which is not what the row says."""
+    read: tuple[str, ...]
+    """The names of the wheels that were read."""
+    unread: tuple[tuple[str, str], ...] = ()
+    """Names of wheels that could not be read, and why."""
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the row says something that its wheels do not."""
+        return self.verdict in ("differs", "mixed")

@@ -1,0 +1,64 @@
+"""What a check of the catalogue found, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pascal_install.model.build import CONFIDENCE
+from pascal_install.model.checked import CheckedRow
+from pascal_install.model.overview import Part
+from pascal_install.report.document import SCHEMA
+from pascal_install.report.overview import table
+from pascal_install.report.text import Style, clean
+
+
+def files_in_order(parts: Sequence[Part], *, color: bool) -> str:
+    """Word that the files are in order, and how many releases of each package have which confidence."""
+    style = Style(color=color)
+    words = [word for word in CONFIDENCE if any(word in dict(part.confidence) for part in parts)]
+    rows = [
+        (part.name, f"{part.builds}", f"{part.releases}", *(f"{dict(part.confidence).get(word, '')}" for word in words))
+        for part in parts
+    ]
+    text = table(("package", "builds", "releases", *words), rows, style) if rows else ""
+    return f"{text}{style.good('no problem found in the files')}\n"
+
+
+def checked_rows(rows: Sequence[CheckedRow], *, verbose: bool, color: bool) -> str:
+    """Word what the wheels say: each row that they contradict, that was mended or not read, then the counts."""
+    style = Style(color=color)
+    shown = [row for row in rows if verbose or row.verdict != "agrees"]
+    lines = [(row.name, row.version, row.platform, row.verdict, _difference(row), row.place) for row in shown]
+    text = table(("package", "version", "platform", "", "the wheels", "where"), lines, style) if lines else ""
+    unread = [f"not read  {clean(name)}: {clean(why)}\n" for row in rows for name, why in row.unread]
+    counts = Counter(row.verdict for row in rows)
+    wheels = sum(len(row.read) for row in rows)
+    said = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+    summary = f"{wheels} wheels of {len(rows)} releases read: {said or 'nothing to compare'}\n"
+    return f"\n{text}{''.join(unread)}{summary}"
+
+
+def _difference(row: CheckedRow) -> str:
+    missing = [f"-{target}" for target in row.says if target not in row.has]
+    further = [f"+{target}" for target in row.has if target not in row.says]
+    return " ".join([*missing, *further] if row.read else ())
+
+
+def report_document(parts: Iterable[Part], rows: Iterable[CheckedRow]) -> dict[str, Any]:
+    """Describe the same for programs."""
+    packages = [
+        {"name": part.name, "builds": part.builds, "releases": part.releases, "confidence": dict(part.confidence)}
+        for part in parts
+    ]
+    compared = [
+        {
+            **row._asdict(),
+            "says": [str(target) for target in row.says],
+            "has": [str(target) for target in row.has],
+            "unread": [{"filename": name, "why": why} for name, why in row.unread],
+        }
+        for row in rows
+    ]
+    return {"schema": SCHEMA, "problems": [], "packages": packages, "binaries": compared}
