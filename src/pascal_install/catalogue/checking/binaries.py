@@ -150,6 +150,8 @@ class _Reader:
         return results
 
     def _one(self, job: Job) -> Outcome:
+        if self._stopped:
+            raise StoppedError
         wheel = job.wheel
         url = self._addresses[wheel.sha256]
         if not url:
@@ -165,15 +167,15 @@ class _Reader:
             before = fetched
 
         try:
-            return architectures(self._kept.read(url, wheel.sha256, self._fetcher, tell))
+            found: Outcome = architectures(self._kept.read(url, wheel.sha256, self._fetcher, tell))
         except DamagedError as error:
-            return f"damaged: {error.summary}"
+            found = f"damaged: {error.summary}"
         except NetworkError as error:
             if error.code not in _OF_ONE_FILE:
                 raise
-            return error.summary
-        finally:
-            self._watch.finish(wheel.filename)
+            found = error.summary
+        self._watch.finish(wheel.filename)
+        return found
 
 
 def _compare(jobs: Sequence[Job], results: dict[str, Outcome]) -> CheckedRow:
