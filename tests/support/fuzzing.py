@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pascal_install.binary import library, stream
 from pascal_install.binary.fatbin import MAX_WASTED, Tally, read_section
@@ -35,6 +35,7 @@ class StrictSource(BytesSource):
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
         self.reads = 0
+        self.ahead: list[tuple[int, int]] = []
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `Source`. Nothing may be asked for that `os.pread` would refuse, or set memory aside for in vain."""
@@ -43,6 +44,16 @@ class StrictSource(BytesSource):
         self.reads += 1
         assert self.reads < MAX_WASTED + 1000 + self.size_bytes, "too much work for so small a file"
         return super().read_at(offset, length)
+
+    def is_slow(self, offset: int) -> bool:
+        """See `SlowSource`: the headers are always fetched ahead."""
+        assert 0 <= offset < 1 << 63, offset
+        return True
+
+    def fetch_ahead(self, offsets: Sequence[int], length: int) -> None:
+        """See `SlowSource`. Keep what was asked for."""
+        assert all(0 <= offset < 1 << 63 for offset in offsets), offsets
+        self.ahead += [(offset, length) for offset in offsets]
 
 
 def read_fatbins(content: bytes) -> None:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pascal_install.binary.source import DamagedError, Source
+from pascal_install.binary.source import DamagedError, SlowSource, Source
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion
 
 MAGIC = b"\x50\xed\x55\xba"
@@ -77,11 +77,41 @@ def read_section(source: Source, start: int, size: int, tally: Tally) -> None:
     end = start + size
     if end > source.size_bytes:
         raise DamagedError(start, f"a section of {size} bytes runs past the end of the file at {source.size_bytes}")
+    if isinstance(source, SlowSource) and source.is_slow(start):
+        _fetch_headers(source, start, end)
     offset = start
     while (offset := _skip_padding(source, offset, end)) < end:
         fatbin = read_fatbin(source, offset, end, tally.codes_left)
         tally.add(fatbin)
         offset = fatbin.end
+
+
+def _fetch_headers(source: SlowSource, start: int, end: int) -> None:
+    """Walk through all fatbins at once, so that a disk has many headers to fetch at a time and not one after the other.
+
+    Nothing is checked or kept: what is damaged ends the walk, and the reading that follows tells it.
+    """
+    places: list[tuple[int, int]] = []
+    offset = start
+    while offset < end and len(places) < MAX_ENTRIES:
+        head = source.read_at(offset, _FATBIN.size)
+        if len(head) < _FATBIN.size or head[:8] != HEADER_START:
+            break
+        following = offset + _FATBIN.size + _FATBIN.unpack(head)[3]
+        places.append((offset + _FATBIN.size, following))
+        offset = following
+    steps = 0
+    while places and steps < MAX_ENTRIES:
+        source.fetch_ahead([at for at, _ in places], _ENTRY.size)
+        steps += len(places)
+        behind = []
+        for at, stop in places:
+            header = source.read_at(at, _ENTRY.size)
+            if len(header) == _ENTRY.size:
+                _, _, header_size, payload_size, *_ = _ENTRY.unpack(header)
+                if header_size >= _ENTRY.size and at + header_size + payload_size < min(stop, end):
+                    behind.append((at + header_size + payload_size, stop))
+        places = behind
 
 
 def read_fatbin(source: Source, offset: int, limit: int, max_codes: int = MAX_ENTRIES) -> Fatbin:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Protocol
+from collections.abc import Sequence
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from pascal_install.errors import DataError
 
@@ -37,6 +38,17 @@ class Source(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read `length` bytes; fewer only where the bytes end."""
+
+
+@runtime_checkable
+class SlowSource(Source, Protocol):
+    """A source that may have to wait for a disk, and can be told beforehand what will be read."""
+
+    def is_slow(self, offset: int) -> bool:
+        """Tell whether reading here would have to wait."""
+
+    def fetch_ahead(self, offsets: Sequence[int], length: int) -> None:
+        """Begin to fetch `length` bytes at each of the offsets, and do not wait for them."""
 
 
 class BytesSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from types import TracebackType
 
 
@@ -47,6 +48,24 @@ class FileSource:
                 return b""
             os.lseek(self._file, offset, os.SEEK_SET)
             return os.read(self._file, length)
+
+    def is_slow(self, offset: int) -> bool:
+        """Tell whether the system would have to ask the disk for this place; False where it does not say."""
+        if not hasattr(os, "RWF_NOWAIT"):
+            return False
+        try:
+            os.preadv(self._file, [bytearray(1)], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # Not every file system can tell.
+            return False
+        return False
+
+    def fetch_ahead(self, offsets: Sequence[int], length: int) -> None:
+        """Have the system fetch these places, all at once."""
+        for offset in offsets:
+            os.posix_fadvise(self._file, offset, length, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from pascal_install.binary.fatbin import Tally, read_fatbin, read_section
 from pascal_install.binary.source import BytesSource, DamagedError
 from pascal_install.model.cuda import CudaVersion
 from support.device_code import CUBIN, LTO, PTX, SUFFIX_A, SUFFIX_F, fatbins, pack_entry, pack_fatbin
+from support.fuzzing import StrictSource
 
 PLAIN = pack_fatbin(pack_entry(CUBIN, 60), pack_entry(CUBIN, 61, header=80), pack_entry(PTX, 61, payload=0))
 
@@ -125,3 +126,14 @@ def test_the_kinds_of_code_are_bounded() -> None:
     content = b"".join(pack_fatbin(pack_entry(CUBIN, 60, version=(0, minor), payload=0)) for minor in range(5000))
     with pytest.raises(DamagedError):
         section(content)
+
+
+def test_of_a_slow_source_all_headers_are_fetched_ahead() -> None:
+    content = PLAIN * 3 + bytes(8) + PLAIN
+    source = StrictSource(content)
+    tally = Tally()
+    read_section(source, 0, len(content), tally)
+    assert tally.section() == fatbins(content)
+    # Each of the first three fatbins has its first entry asked for, then each its second: in turn, not one by one.
+    entries = [16, 16 + 128, 16 + 128 + 144]
+    assert source.ahead == [(number * len(PLAIN) + at, 48) for at in entries for number in range(3)]

@@ -215,3 +215,16 @@ def test_threads_tell_what_one_reader_tells(tmp_path: Path) -> None:
     assert alone._replace(damaged=()) == together._replace(damaged=())
     assert [binary.member for binary in together.binaries][-1] == "x/big.so"
     assert inspect_path(str(path)).parts == together.parts
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what it has in memory")
+def test_a_cold_file_is_told_from_a_warm_one(tmp_path: Path) -> None:
+    path = tmp_path / "libx.so"
+    path.write_bytes(bytes(1 << 20))
+    with FileSource(str(path)) as source:
+        source.read_at(0, 1 << 20)
+        assert not source.is_slow(1 << 19)
+        # What is far behind the end is not there to wait for.
+        assert not source.is_slow(1 << 40)
+        source.fetch_ahead([0, 1 << 19, 1 << 40], 48)
+        assert source.read_at(1 << 40, 48) == b""
