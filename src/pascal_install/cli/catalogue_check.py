@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pascal_install.api import cache_dir
 from pascal_install.catalogue.checking.files import check_files
@@ -18,11 +19,13 @@ from pascal_install.cli.options import Parser, add_network, add_output, settings
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.build import Package
-from pascal_install.report.checked import checked_rows, files_in_order, report_document
+from pascal_install.report.checked import checked_files, checked_rows, files_in_order, report_document
 from pascal_install.report.document import to_json
 
 if TYPE_CHECKING:
-    from pascal_install.model.checked import CheckedRow
+    from pascal_install.catalogue.checking.binaries import Index
+    from pascal_install.fetch import Fetcher
+    from pascal_install.model.checked import CheckedFile, CheckedRow
 
 EPILOG = """\
 examples:
@@ -30,18 +33,20 @@ examples:
   pascal-install catalogue check --catalogue ./my-builds   your own builds, as they will lie over ours
   pascal-install catalogue check --binaries torch          its architectures, read from the wheels on PyPI
   pascal-install catalogue check --binaries --one-each --write-source
+  pascal-install catalogue check --urls exllamav2          is every file still where the catalogue says?
 
-Exit code 6: problems in the files, each with file, line and field. 9: a wheel has something else than its row says.
-7: a wheel could not be read.
+Exit code 6: problems in the files, each with file, line and field. 9: a wheel, or its host, says something else than
+the catalogue. 7: a wheel could not be read, or a host not be reached.
 """
 
 
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue check", "Is what the catalogue says true?", environ, EPILOG)
-    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries: only these")
+    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries and --urls: only these")
     built.switch("--binaries", "read the architectures out of the wheels that PyPI hosts, and compare")
     built.switch("--one-each", "with --binaries: one wheel of each release, not all")
+    built.switch("--urls", "ask each host whether it still has each file; PyPI's page tells for PyPI's")
     built.switch("--write-source", "mend the files: of a checkout, or those of --catalogue")
     built.value("--catalogue", "check this folder of your own, instead of ours", metavar="DIR")
     built.add_argument("--jobs", type=_number, default=3, metavar="N", help="how many files at a time (default: 3)")
@@ -62,20 +67,29 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     directory, data = check(options.catalogue)
     packages = _chosen(options, data)
     rows: tuple[CheckedRow, ...] = ()
-    if options.binaries:
-        rows = _check_binaries(directory, packages, options, environ)
-        if options.write_source:
-            directory, data = check(options.catalogue)
+    files: tuple[CheckedFile, ...] = ()
+    if options.binaries or options.urls:
+        with _network(options, environ) as network:
+            rows = _check_binaries(directory, packages, network, options) if options.binaries else ()
+            files = _check_urls(packages, network, options) if options.urls else ()
+    if options.write_source:
+        directory, data = check(options.catalogue)
     parts = count_parts(data, directory)
     if options.format == "json":
-        sys.stdout.write(to_json(report_document(parts, rows)))
+        sys.stdout.write(to_json(report_document(parts, rows, files)))
     else:
         color = wants_color(options, environ)
         sys.stdout.write(files_in_order(parts, color=color))
         sys.stdout.write(checked_rows(rows, verbose=options.verbose, color=color) if options.binaries else "")
-    if any(row.is_contradicted for row in rows):
+        sys.stdout.write(checked_files(files, verbose=options.verbose, color=color) if options.urls else "")
+    return _exit_code(rows, files)
+
+
+def _exit_code(rows: Sequence[CheckedRow], files: Sequence[CheckedFile]) -> int:
+    if any(row.is_contradicted for row in rows) or any(file.is_contradicted for file in files):
         return VerificationError.exit_code
-    return NetworkError.exit_code if any(row.unread for row in rows) else 0
+    unknown = any(row.unread for row in rows) or any(file.state == "unasked" for file in files)
+    return NetworkError.exit_code if unknown else 0
 
 
 def check(catalogue: str) -> tuple[str, Data]:
@@ -86,8 +100,8 @@ def check(catalogue: str) -> tuple[str, Data]:
 
 
 def _chosen(options: argparse.Namespace, data: Data) -> list[Package]:
-    if options.packages and not options.binaries:
-        raise UsageError("packages go with --binaries; without it the files are checked as a whole")
+    if options.packages and not (options.binaries or options.urls):
+        raise UsageError("packages go with --binaries and --urls; without them the files are checked as a whole")
     if (options.write_source or options.one_each) and not options.binaries:
         raise UsageError("--write-source and --one-each go with --binaries")
     unknown = [name for name in options.packages if name not in data.packages]
@@ -102,36 +116,56 @@ def _chosen(options: argparse.Namespace, data: Data) -> list[Package]:
     return [package for name, package in data.packages.items() if not options.packages or name in options.packages]
 
 
-def _check_binaries(
-    directory: str, packages: Sequence[Package], options: argparse.Namespace, environ: Mapping[str, str]
-) -> tuple[CheckedRow, ...]:
-    from pascal_install.catalogue.checking.binaries import check_binaries, jobs_of
-    from pascal_install.catalogue.checking.rewrite import can_write, write_rows
-    from pascal_install.inspection.kept import KeptReadings
+class _Network(NamedTuple):
+    """What is asked, and where answers are kept."""
+
+    fetcher: Fetcher
+    listing: Index
+    cache_dir: str
+
+
+@contextmanager
+def _network(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Network]:
+    """Reach hosts as the person's pip does; PyPI's address is the index of pip's settings."""
     from pascal_install.installation.index_page import list_files
     from pascal_install.installation.pip_settings import pip_settings
     from pascal_install.installation.selection import person_fetcher
-    from pascal_install.report.progress import make_progress
 
     asked = settings_of(options)
     settings = pip_settings(sys.executable, environ)
     if asked.cert:
         settings = settings._replace(cert=asked.cert)
     cache = cache_dir(environ)
+    with person_fetcher(settings, asked.mirrors, offline=asked.offline, cache_dir=cache) as fetcher:
+        yield _Network(fetcher, lambda name: list_files(fetcher, settings.index_url, name), cache)
+
+
+def _check_binaries(
+    directory: str, packages: Sequence[Package], network: _Network, options: argparse.Namespace
+) -> tuple[CheckedRow, ...]:
+    from pascal_install.catalogue.checking.binaries import check_binaries, jobs_of
+    from pascal_install.catalogue.checking.rewrite import can_write, write_rows
+    from pascal_install.inspection.kept import KeptReadings
+    from pascal_install.report.progress import make_progress
+
     jobs = jobs_of(directory, packages, one_each=options.one_each)
     watch = make_progress(sys.stderr, quiet=options.quiet)
-    with person_fetcher(settings, asked.mirrors, offline=asked.offline, cache_dir=cache) as fetcher:
-        rows = check_binaries(
-            jobs,
-            lambda name: list_files(fetcher, settings.index_url, name),
-            fetcher,
-            KeptReadings(cache),
-            watch,
-            options.jobs,
-        )
+    kept = KeptReadings(network.cache_dir)
+    rows = check_binaries(jobs, network.listing, network.fetcher, kept, watch, options.jobs)
     if not options.write_source:
         return rows
     of_place = {f"{job.row.file}:{job.row.line}": job for job in jobs}
     to_write = [row for row in rows if can_write(row, of_place[row.place].release.confidence)]
     write_rows(directory, ((of_place[row.place].row, row) for row in to_write), date.today().isoformat())
     return tuple(row._replace(verdict="written") if row in to_write else row for row in rows)
+
+
+def _check_urls(packages: Sequence[Package], network: _Network, options: argparse.Namespace) -> tuple[CheckedFile, ...]:
+    from pascal_install.catalogue.checking.urls import Answers, check_urls
+
+    def tell(done: int, count: int) -> None:
+        if not options.quiet and (done % 100 == 0 or done == count):
+            sys.stderr.write(f"{done} of {count} files\n")
+
+    answers = Answers(network.cache_dir)
+    return check_urls(packages, network.fetcher, network.listing, answers, tell, options.jobs)

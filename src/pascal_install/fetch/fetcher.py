@@ -198,16 +198,20 @@ class Fetcher:
                 patience.pause(fault)
 
 
-def published(fetcher: Fetcher, url: str) -> bool:
-    """Tell whether a host has a file. Raises NetworkError where that cannot be found out."""
+def find(fetcher: Fetcher, url: str) -> RemoteFile | None:
+    """Ask a host for a file; None where it says that there is none. Raises NetworkError where it says neither."""
     try:
-        fetcher.head(url)
+        return fetcher.head(url)
     except NetworkError as error:
         is_store = (urlsplit(url).hostname or "") in _STORES
         if error.code == "not-found" or (error.code == "forbidden" and is_store):
-            return False
+            return None
         raise
-    return True
+
+
+def published(fetcher: Fetcher, url: str) -> bool:
+    """Tell whether a host has a file. Raises NetworkError where that cannot be found out."""
+    return find(fetcher, url) is not None
 
 
 def _remote_file(asked: str, status: int, url: str, headers: Mapping[str, str]) -> RemoteFile:

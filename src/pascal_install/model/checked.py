@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CodeTarget
 
 
@@ -29,3 +30,25 @@ class CheckedRow(NamedTuple):
     def is_contradicted(self) -> bool:
         """Whether the row says something that its wheels do not."""
         return self.verdict in ("differs", "mixed")
+
+
+class CheckedFile(NamedTuple):
+    """One file of the catalogue, as its host speaks of it."""
+
+    name: str
+    version: str
+    filename: str
+    host: str
+    """`PyPI` for files whose address comes from pip's settings."""
+    url: str
+    """Without secrets; empty for PyPI's."""
+    state: str
+    """`there`, `gone`, `other-size`, or `unasked` where its host gave no answer."""
+    existence: str
+    """What the catalogue says: see `model.build.EXISTENCE`."""
+    why: str = ""
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the catalogue believes in a file that is not there, or is another one."""
+        return self.state == "other-size" or (self.state == "gone" and self.existence in CONFIRMED)

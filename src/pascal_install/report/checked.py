@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pascal_install.model.build import CONFIDENCE
-from pascal_install.model.checked import CheckedRow
+from pascal_install.model.checked import CheckedFile, CheckedRow
 from pascal_install.model.overview import Part
 from pascal_install.report.document import SCHEMA
 from pascal_install.report.overview import table
@@ -46,7 +46,25 @@ def _difference(row: CheckedRow) -> str:
     return " ".join([*missing, *further] if row.read else ())
 
 
-def report_document(parts: Iterable[Part], rows: Iterable[CheckedRow]) -> dict[str, Any]:
+def checked_files(files: Sequence[CheckedFile], *, verbose: bool, color: bool) -> str:
+    """Word what hosts say: each file that is not as recorded, then the counts for each host."""
+    style = Style(color=color)
+    shown = [file for file in files if file.is_contradicted or (verbose and file.state != "there")]
+    lines = [(file.state, file.existence, file.host, file.filename, file.why) for file in shown]
+    text = table(("", "recorded as", "host", "file", "why"), lines, style) if lines else ""
+    counts: dict[str, Counter[str]] = {}
+    for file in files:
+        counts.setdefault(file.host, Counter())[file.state] += 1
+    states = ("there", "gone", "other-size", "unasked")
+    rows = [(host, *(f"{found[state]}" for state in states)) for host, found in sorted(counts.items())]
+    unasked = dict.fromkeys((file.host, file.why) for file in files if file.state == "unasked")
+    silent = "".join(f"not asked  {clean(host)}: {clean(why)}\n" for host, why in unasked)
+    return f"\n{text}{table(('host', *states), rows, style)}{silent}"
+
+
+def report_document(
+    parts: Iterable[Part], rows: Iterable[CheckedRow], files: Iterable[CheckedFile] = ()
+) -> dict[str, Any]:
     """Describe the same for programs."""
     packages = [
         {"name": part.name, "builds": part.builds, "releases": part.releases, "confidence": dict(part.confidence)}
@@ -61,4 +79,10 @@ def report_document(parts: Iterable[Part], rows: Iterable[CheckedRow]) -> dict[s
         }
         for row in rows
     ]
-    return {"schema": SCHEMA, "problems": [], "packages": packages, "binaries": compared}
+    return {
+        "schema": SCHEMA,
+        "problems": [],
+        "packages": packages,
+        "binaries": compared,
+        "urls": [file._asdict() for file in files if file.state != "there"],
+    }
