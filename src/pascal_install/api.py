@@ -15,7 +15,7 @@ from pascal_install.errors import HostError, TargetError, UsageError
 from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
-from pascal_install.model.address import Mirror
+from pascal_install.model.address import Mirror, redact
 from pascal_install.model.build import Catalogue
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
@@ -123,14 +123,14 @@ def parse_requirement(text: str) -> Wanted:
     except InvalidRequirement as error:
         hint = "write it as pip does: exllamav2==0.2.9, 'torch<2.9'"
         raise UsageError(
-            f"cannot read the requirement {text!r}",
+            f"cannot read the requirement {redact(text)!r}",
             code="bad-requirement",
             cause=str(error).split("\n")[0],
             hints=(hint,),
         ) from error
     if read.url or read.marker or read.extras:
         raise UsageError(
-            f"{text!r}: only a name and versions are read here",
+            f"{redact(text)!r}: only a name and versions are read here",
             code="bad-requirement",
             cause="it has an address, a marker or an extra",
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.tags import Tag, parse_tag
+from packaging.tags import InvalidTag, Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from pascal_install.catalogue.fields import Fields, Sources
 from pascal_install.catalogue.ranking import newest_first
+from pascal_install.model.address import redact
 from pascal_install.model.build import CONFIDENCE, EXISTENCE, Package, Release, Wheel
 from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CodeTarget, variant_cuda
@@ -22,7 +24,7 @@ SYSTEMS = ("linux", "windows")
 MACHINES = ("x86_64", "aarch64")
 _HEX = frozenset("0123456789abcdef")
 _PLACES = ("{name}", "{version}", "{variant}", "{tag}", "{filename}", "{quoted}")
-_SCHEMES = ("https://", "http://", "file://")
+_ADDRESS = "an https or http address without spaces and without a password (netrc and --mirror are for those)"
 
 
 class Index(NamedTuple):
@@ -111,12 +113,19 @@ def _index(row: Fields) -> Index:
 
 
 def _template(row: Fields, key: str, template: str) -> str:
-    if template and not template.startswith(_SCHEMES):
-        row.reject(key, "an address", template)
+    if template and not _is_address(template):
+        row.reject(key, _ADDRESS, redact(template))
     left = _fill(template, "", "", "", "", "")
     if "{" in left or "}" in left:
         row.reject(key, f"an address with {', '.join(_PLACES)} and no other braces", template)
     return template
+
+
+def _is_address(text: str) -> bool:
+    """Tell what may stand in plans and be fetched from anywhere: a folder of this machine is named with --mirror."""
+    scheme, _, rest = text.partition("://")
+    is_plain = text.isprintable() and " " not in text
+    return scheme in ("https", "http") and is_plain and "@" not in rest.partition("/")[0]
 
 
 def _fill(template: str, name: str, version: str, variant: str, tag: str, filename: str) -> str:
@@ -236,8 +245,8 @@ def _wheel(row: Fields, release: Release, index: Index, release_tag: str, source
         return _fill(template, release.name, release.version, release.variant, release_tag, filename)
 
     url = row.text("url", "")
-    if url and not url.startswith(_SCHEMES):
-        row.reject("url", "an address")
+    if url and not _is_address(url):
+        row.reject("url", _ADDRESS, redact(url))
     sha256 = row.text("sha256", "")
     if sha256 and not (len(sha256) == 64 and set(sha256) <= _HEX):
         row.reject("sha256", "64 lower-case hex digits")
@@ -258,7 +267,8 @@ def _wheel(row: Fields, release: Release, index: Index, release_tag: str, source
 def _check_file(row: Fields, release: Release, tag: str, filename: str) -> None:
     tags: frozenset[Tag] = frozenset()
     if tag.count("-") == 2 and all(tag.split("-")):
-        tags = parse_tag(tag)
+        with contextlib.suppress(InvalidTag):
+            tags = parse_tag(tag)
     if not tags:
         row.reject("tag", "a wheel tag like cp312-cp312-linux_x86_64")
         return
