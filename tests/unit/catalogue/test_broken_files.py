@@ -26,7 +26,12 @@ BROKEN = [
     (TORCH, 'role = "torch" ', 'role = "torch-extension" ', "release[0].torch: expected text, found nothing"),
     (TORCH, 'import_name = "torch"', "import_name = 1", "import_name: expected text, found 1"),
     (TORCH, "{quoted}", "{file_name}", "index[0].file: expected an address with {name}, {version}"),
-    (TORCH, '"https://download.pytorch.org/whl/{variant}"', '"whl"', "index[0].page: expected an address, found 'whl'"),
+    (
+        TORCH,
+        '"https://download.pytorch.org/whl/{variant}"',
+        '"whl"',
+        "index[0].page: expected an https or http address",
+    ),
     (TORCH, "[sources]", '[sources]\nbad = ["x"]', "sources: expected a table of texts, found {"),
     (TORCH, '"2.6.0+cu124" ', '"two" ', "release[0].version: expected a version like 2.6.0+cu124, found 'two'"),
     (
@@ -99,7 +104,7 @@ BROKEN = [
     ),
     (TORCH, 'existence = "matrix"', 'size = "9"', "release[0].wheels[1].size: expected a whole number, found '9'"),
     (TORCH, 'existence = "matrix"', "size = true", "release[0].wheels[1].size: expected a whole number, found True"),
-    (TORCH, 'existence = "matrix"', 'url = "torch.whl"', "release[0].wheels[1].url: expected an address, found"),
+    (TORCH, 'existence = "matrix"', 'url = "torch.whl"', "release[0].wheels[1].url: expected an https or http address"),
     (TORCH, 'existence = "matrix"', 'filename = "torch"', "wheels[1].filename: expected the name of a wheel, found"),
     (
         TORCH,
