@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pascal_install.model.cuda import ComputeCapability, DriverVersion
+from pascal_install.model.cuda import TEGRA, ComputeCapability, DriverVersion
 from pascal_install.model.gpu import Driver, GpuDevice
 from pascal_install.model.plan import Problem, Rejection
 from pascal_install.model.request import Request
@@ -128,7 +128,7 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
         groups.setdefault(rejection.needed.removeprefix("code for "), []).append(rejection)
     if len(groups) == 1:
         (left_out, of_group) = next(iter(groups.items()))
-        lists = list(dict.fromkeys(rejection.found for rejection in of_group))
+        lists = list(dict.fromkeys(_for_desktops(rejection.found) for rejection in of_group))
         if len(of_group) == 1:
             return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}"
         versions = {rejection.version.partition("+")[0] for rejection in of_group}
@@ -144,6 +144,16 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
         parts.append(f"{' '.join(variants)} leave{'s' if len(variants) == 1 else ''} out {left_out}")
     number = "both" if len(context.gpus) == 2 else f"all {len(context.gpus)}"
     return f"no {subject} build serves {number} GPUs: {'; '.join(parts)}"
+
+
+def _for_desktops(targets: str) -> str:
+    """Leave out code for Jetson and DRIVE devices, which no other GPU runs, where there is more."""
+    kept = [text for text in targets.split(" ") if not _is_for_tegra(text)]
+    return " ".join(kept) or targets
+
+
+def _is_for_tegra(text: str) -> bool:
+    return text.startswith("sm_") and ComputeCapability.from_number(_first_number(text)) in TEGRA
 
 
 def _shown(targets: str) -> str:
