@@ -92,24 +92,29 @@ def decide(binaries: Iterable[Binary], device: ComputeCapability, cuda_label: st
     once for each CUDA version, that one counts. Without it the best of them does.
     """
     decisions = []
-    for alternatives in deciding(binaries):
-        chosen = [binary for binary in alternatives if cuda_label and is_for_cuda(binary.member, cuda_label)]
-        judged = [Decision(judge(binary, device), binary) for binary in chosen or alternatives]
+    for alternatives in deciding(binaries, cuda_label):
+        judged = [Decision(judge(binary, device), binary) for binary in alternatives]
         decisions.append(max(judged, key=lambda decision: decision.verdict.strength))
     return min(decisions, key=lambda decision: decision.verdict.strength, default=None)
 
 
-def architectures(binaries: Iterable[Binary]) -> tuple[CodeTarget, ...]:
-    """List the targets that all libraries that matter serve; those in fewer than half of the fatbins do not count."""
+def architectures(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[CodeTarget, ...]:
+    """List the targets that all libraries that matter serve; those in fewer than half of the fatbins do not count.
+
+    `cuda_label` picks among libraries that are there once for each CUDA version, as in `decide`.
+    """
     sets = [
-        {target for binary in alternatives for target in _common_targets(binary)} for alternatives in deciding(binaries)
+        {target for binary in alternatives for target in _common_targets(binary)}
+        for alternatives in deciding(binaries, cuda_label)
     ]
     kept = {target for targets in sets for target in targets if all(_serves(other, target) for other in sets)}
     return tuple(sorted(kept, key=lambda target: (target.ptx, target)))
 
 
-def deciding(binaries: Iterable[Binary]) -> tuple[tuple[Binary, ...], ...]:
+def deciding(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[tuple[Binary, ...], ...]:
     """Pick the libraries of one distribution that decide, as groups of which one is used at run time.
+
+    With a `cuda_label`, a group that has libraries for it is these only.
 
     torch: libtorch_cuda (libtorch_cuda_cu and _cpp before 2.0). Elsewhere all with device code, but not NVIDIA's own
     that ride along, nor those made for single devices only (`sm_90a`: a fast path beside the general one) - unless
@@ -124,7 +129,10 @@ def deciding(binaries: Iterable[Binary]) -> tuple[tuple[Binary, ...], ...]:
     groups: dict[str, list[Binary]] = {}
     for binary in with_code:
         groups.setdefault(_without_cuda_version(binary.member), []).append(binary)
-    return tuple(tuple(group) for group in groups.values())
+    return tuple(
+        tuple(binary for binary in group if cuda_label and is_for_cuda(binary.member, cuda_label)) or tuple(group)
+        for group in groups.values()
+    )
 
 
 def may_decide(members: Sequence[str]) -> tuple[str, ...]:

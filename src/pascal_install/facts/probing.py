@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pascal_install import cache
 from pascal_install.errors import TargetError
-from pascal_install.facts import cache
 from pascal_install.version import __version__
 
 _PROBE = os.path.join(os.path.dirname(__file__), "probe.py")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from pascal_install import cache
 from pascal_install.errors import TargetError, UsageError
-from pascal_install.facts import cache
 from pascal_install.model.interpreter import Target
 from pascal_install.version import __version__
 

@@ -7,12 +7,10 @@ same libraries, and then only the first of them is fetched. What is kept are cou
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+from pascal_install import cache
 from pascal_install.binary.coverage import Binary, may_decide
 from pascal_install.binary.fatbin import EMPTY, FatbinSection, Group
 from pascal_install.binary.library import Library
@@ -23,15 +21,16 @@ from pascal_install.inspection.wheel import library_members, read_wheel
 from pascal_install.model.cuda import CodeTarget
 
 _BLOCK = 1 << 23
-#: Part of the folder's name: raised when the same bytes are read differently.
-_READER = 1
+_KIND = "readings"
+#: Raised when the same bytes are read differently.
+_READER = [1]
 
 
 class KeptReadings:
     """The folder. What cannot be read there was never kept; where nothing can be written, nothing is."""
 
     def __init__(self, cache_dir: str) -> None:
-        self._folder = os.path.join(cache_dir, f"readings-{_READER}")
+        self._cache_dir = cache_dir
 
     def wheel(self, sha256: str) -> tuple[Binary, ...] | None:
         """Give the libraries of a wheel that can decide, if all of them are kept."""
@@ -91,18 +90,10 @@ class KeptReadings:
         return None
 
     def _load(self, name: str) -> Any:
-        try:
-            with open(os.path.join(self._folder, f"{name}.json"), encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, ValueError):
-            return None
+        return cache.read(self._cache_dir, _KIND, name, _READER)
 
     def _store(self, name: str, content: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.makedirs(self._folder, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-                json.dump(content, file)
-            os.replace(file.name, os.path.join(self._folder, f"{name}.json"))
+        cache.write(self._cache_dir, _KIND, name, _READER, content)
 
 
 def _key(member: Member) -> str:

@@ -31,7 +31,7 @@ id = "pypi"
 RELEASE = """
 [[release]]
 version = "{version}"
-variant = "cu124"
+variant = "{variant}"
 os = "linux"
 machine = "x86_64"
 index = "pypi"
@@ -59,7 +59,12 @@ class Shelf:
         self._text = HEAD
 
     def release(
-        self, version: str, says: str, wheels: Mapping[str, Mapping[str, bytes]], confidence: str = "matrix"
+        self,
+        version: str,
+        says: str,
+        wheels: Mapping[str, Mapping[str, bytes]],
+        confidence: str = "matrix",
+        variant: str = "cu124",
     ) -> None:
         """Publish the wheels of one release, by Python tag, with the libraries in each."""
         rows = []
@@ -69,7 +74,9 @@ class Shelf:
             self.mirror.add_pypi(f"ours-{version}-{tag}.whl", content)
             rows.append(f'  {{tag = "{tag}", sha256 = "{hashlib.sha256(content).hexdigest()}"}},')
         names = ", ".join(f'"{name}"' for name in says.split())
-        self._text += RELEASE.format(version=version, says=names, confidence=confidence, wheels="\n".join(rows))
+        self._text += RELEASE.format(
+            version=version, variant=variant, says=names, confidence=confidence, wheels="\n".join(rows)
+        )
 
     def write(self) -> Path:
         cuda = (
@@ -165,6 +172,28 @@ def test_libraries_of_nvidia_do_not_count(shelf: Shelf, check: Callable[..., int
     shelf.release("1.1", "sm_60", {"cp311": {"ours/_C.so": pack_elf({}), "ours.libs/libnvjpeg.so.12": library(60)}})
     shelf.write()
     assert check() == 0
+
+
+def test_of_libraries_for_several_cudas_the_rows_own_counts(
+    shelf: Shelf, check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {"ours/_C_cuda124.so": library(60), "ours/_C_cuda126.so": library(70)}
+    shelf.release("1.0", "sm_60", {"cp311": members})
+    shelf.release("1.0", "sm_60", {"cp311": members}, variant="cu126")
+    shelf.write()
+    assert check() == 9
+    said = capsys.readouterr().out
+    assert "-sm_60 +sm_70" in said
+    assert "2 wheels of 2 releases read: 1 agrees, 1 differs" in said
+
+
+def test_what_is_compiled_on_the_machine_is_not_compared(
+    shelf: Shelf, check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.release("1.0", "jit_70", {"cp311": {"ours/compiler.so": pack_elf({})}})
+    shelf.write()
+    assert check() == 0
+    assert "nothing to compare" in capsys.readouterr().out
 
 
 def test_what_was_read_is_not_fetched_again(shelf: Shelf, check: Callable[..., int]) -> None:

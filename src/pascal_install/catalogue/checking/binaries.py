@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
-from pascal_install.binary.coverage import architectures
+from pascal_install.binary.coverage import Binary, architectures
 from pascal_install.binary.source import DamagedError
 from pascal_install.catalogue.checking.places import Row, read_package_file
 from pascal_install.errors import NetworkError
@@ -14,10 +14,8 @@ from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import RangeFetcher
 from pascal_install.model.build import Package, Release, Wheel
 from pascal_install.model.checked import CheckedRow
-from pascal_install.model.cuda import CodeTarget
+from pascal_install.model.cuda import JIT
 
-#: What is compiled on the machine is in no wheel.
-_JIT = "jit"
 #: Faults of one file; after any other one, asking for the next file would only fail as well.
 _OF_ONE_FILE = frozenset({"not-found", "forbidden", "no-ranges", "cut-off", "unexpected-answer"})
 
@@ -51,6 +49,8 @@ class Job(NamedTuple):
 
     row: Row
     release: Release
+    variants: tuple[str, ...]
+    """The CUDA variants that the row speaks of."""
     wheel: Wheel
     number: int
     """Its place among the wheels of the row."""
@@ -65,20 +65,21 @@ def jobs_of(directory: str, packages: Iterable[Package], *, one_each: bool = Fal
     found = []
     for package in packages:
         file = read_package_file(directory, package.name)
-        seen = set()
+        rows: dict[Row, list[Release]] = {}
         for release in package.releases:
-            row = file.row(release)
-            if row.number in seen or not _is_comparable(release):
-                continue  # another CUDA variant of the same wheels, or nothing that a wheel could show
-            seen.add(row.number)
-            wheels = [wheel for wheel in release.wheels if wheel.sha256 and not wheel.url]
-            found += [Job(row, release, wheel, number) for number, wheel in enumerate(wheels)]
+            rows.setdefault(file.row(release), []).append(release)
+        for row, releases in rows.items():
+            variants = tuple(release.variant for release in releases)
+            wheels = [wheel for wheel in releases[0].wheels if wheel.sha256 and not wheel.url]
+            found += [Job(row, releases[0], variants, wheel, number) for number, wheel in enumerate(wheels)]
+    # Of what is compiled on the machine, a wheel shows nothing.
+    found = [job for job in found if job.release.architectures and not _is_jit(job.release)]
     found = [job for job in found if not (one_each and job.number)]
     return sorted(found, key=lambda job: job.number)
 
 
-def _is_comparable(release: Release) -> bool:
-    return any(target.suffix != _JIT for target in release.architectures)
+def _is_jit(release: Release) -> bool:
+    return any(target.suffix == JIT for target in release.architectures)
 
 
 def check_binaries(
@@ -93,8 +94,8 @@ def check_binaries(
     for job in jobs:
         binaries = kept.wheel(job.wheel.sha256)
         if binaries is not None:
-            outcomes[job.wheel.sha256] = architectures(binaries)
-    to_read = [job for job in jobs if job.wheel.sha256 not in outcomes]
+            outcomes[job.wheel.sha256] = binaries
+    to_read = list({job.wheel.sha256: job for job in jobs if job.wheel.sha256 not in outcomes}.values())
     if to_read:
         watch.announce(len(to_read), sum(job.wheel.size_bytes or 0 for job in to_read), is_exact=False)
         try:
@@ -107,8 +108,8 @@ def check_binaries(
     return tuple(_compare(of_row, outcomes) for _, of_row in sorted(rows.items()))
 
 
-Outcome = tuple[CodeTarget, ...] | str
-"""Architectures, or why they could not be read."""
+Outcome = tuple[Binary, ...] | str
+"""The libraries that can decide, or why they could not be read."""
 
 
 def _addresses(jobs: Sequence[Job], index: Index) -> dict[str, str]:
@@ -167,7 +168,7 @@ class _Reader:
             before = fetched
 
         try:
-            found: Outcome = architectures(self._kept.read(url, wheel.sha256, self._fetcher, tell))
+            found: Outcome = self._kept.read(url, wheel.sha256, self._fetcher, tell)
         except DamagedError as error:
             found = f"damaged: {error.summary}"
         except NetworkError as error:
@@ -178,12 +179,14 @@ class _Reader:
         return found
 
 
-def _compare(jobs: Sequence[Job], results: dict[str, Outcome]) -> CheckedRow:
+def _compare(jobs: Sequence[Job], outcomes: dict[str, Outcome]) -> CheckedRow:
     row, release = jobs[0].row, jobs[0].release
-    says = tuple(target for target in release.architectures if target.suffix != _JIT)
-    outcomes = [(job.wheel.filename, results[job.wheel.sha256]) for job in jobs]
-    read = {name: found for name, found in outcomes if not isinstance(found, str)}
-    kinds = list(dict.fromkeys(read.values()))
+    says = release.architectures
+    found = [(job.wheel.filename, outcomes[job.wheel.sha256]) for job in jobs]
+    read = {name: binaries for name, binaries in found if not isinstance(binaries, str)}
+    kinds = list(
+        dict.fromkeys(architectures(binaries, variant) for binaries in read.values() for variant in jobs[0].variants)
+    )
     if not kinds:
         verdict = "unread"
     elif len(kinds) > 1:
@@ -199,5 +202,5 @@ def _compare(jobs: Sequence[Job], results: dict[str, Outcome]) -> CheckedRow:
         says=says,
         has=next((kind for kind in kinds if set(kind) != set(says)), kinds[0] if kinds else ()),
         read=tuple(read),
-        unread=tuple((name, found) for name, found in outcomes if isinstance(found, str)),
+        unread=tuple((name, why) for name, why in found if isinstance(why, str)),
     )
