@@ -78,7 +78,10 @@ def compare_lists(subject: str, cuobjdumps: Sequence[str]) -> Counter[str]:
             if wheel and streamed.get(binary.member) != binary.library:
                 print(f"  read otherwise as a stream: {binary.member}")
                 found["other as a stream"] += 1
-            ours = {str(target): number for target, number in binary.library.nv_fatbin.entries}
+            read = binary.library
+            # Of an archive without executable code cuobjdump lists the relocatable.
+            listing = read.nv_relfatbin if read.format == "ar" and not read.nv_fatbin.fatbins else read.nv_fatbin
+            ours = {str(target): number for target, number in listing.entries}
             for number, cuobjdump in enumerate(cuobjdumps):
                 theirs = listed(cuobjdump, folder / binary.member)
                 if theirs is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+import zlib
 from collections import Counter
 
 import pytest
@@ -10,7 +13,10 @@ from hypothesis import strategies as st
 
 from pascal_install.binary import stream
 from pascal_install.binary.coverage import Binary, architectures, decide, judge
+from pascal_install.binary.source import BytesSource
 from pascal_install.binary.stream import read_streamed
+from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
+from pascal_install.errors import DataError
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, coverage
 from support.device_code import CUBIN, PTX, SUFFIX_A, SUFFIX_F, library, pack_elf, pack_entry, pack_fatbin, streamed
 from support.fuzzing import READERS, seeds
@@ -111,3 +117,29 @@ def test_broken_bytes_do_no_harm(name: str, data: st.DataObject) -> None:
 @given(st.sampled_from(sorted(READERS)), st.binary(max_size=300))
 def test_any_bytes_do_no_harm(name: str, content: bytes) -> None:
     READERS[name](content)
+
+
+def members_of(content: bytes) -> dict[str, bytes]:
+    source = BytesSource(content)
+    found = read_members(source, read_directory_place(source), lambda _: True)
+    return {member.name: b"".join(content_chunks(source, member)) for member in found}
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([*seeds("zip"), *seeds("wheel")]), st.data())
+def test_what_is_read_of_a_broken_wheel_is_what_zipfile_reads(wheel: bytes, data: st.DataObject) -> None:
+    content = bytearray(wheel)
+    # In front of the end the directory lies: there a change matters most.
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = len(content) - 1 - data.draw(st.integers(0, min(250, len(content) - 1)))
+        content[at] = data.draw(st.integers(0, 255))
+    try:
+        ours = members_of(bytes(content))
+    except DataError:
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            theirs = {info.filename: archive.read(info) for info in archive.infolist()}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError, zlib.error):
+        return
+    assert ours == theirs

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -228,3 +230,22 @@ def test_a_cold_file_is_told_from_a_warm_one(tmp_path: Path) -> None:
         assert not source.is_slow(1 << 40)
         source.fetch_ahead([0, 1 << 19, 1 << 40], 48)
         assert source.read_at(1 << 40, 48) == b""
+
+
+def test_a_wheel_beyond_4_gb_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x-1-py3-none-any.whl"
+    library = pack_elf({".nv_fatbin": pack_fatbin(pack_entry(CUBIN, 61))})
+    with path.open("w+b") as file:
+        # A hole, which takes no room on the disk; what follows can only be told in 64 bits.
+        file.seek(5 << 30)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x/_C.so", library)
+            archive.writestr("x/_D.so", library, zipfile.ZIP_STORED)
+    assert path.stat().st_size > 5 << 30
+    tracemalloc.start()
+    report = inspect_path(str(path), [PASCAL])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [binary.member for binary in report.binaries] == ["x/_C.so", "x/_D.so"]
+    assert kind(report, PASCAL) == ("cubin", "x/_C.so")
+    assert peak < 4 << 20
