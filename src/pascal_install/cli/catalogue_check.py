@@ -19,13 +19,13 @@ from pascal_install.cli.options import Parser, add_network, add_output, settings
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.build import Package
-from pascal_install.report.checked import checked_files, checked_rows, files_in_order, report_document
+from pascal_install.report.checked import checked_files, checked_pairs, checked_rows, files_in_order, report_document
 from pascal_install.report.document import to_json
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.checking.binaries import Index
     from pascal_install.fetch import Fetcher
-    from pascal_install.model.checked import CheckedFile, CheckedRow
+    from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
 
 EPILOG = """\
 examples:
@@ -34,6 +34,7 @@ examples:
   pascal-install catalogue check --binaries torch          its architectures, read from the wheels on PyPI
   pascal-install catalogue check --binaries --one-each --write-source
   pascal-install catalogue check --urls exllamav2          is every file still where the catalogue says?
+  pascal-install catalogue check --symbols xformers        do PyPI's builds of it load beside PyPI's torch?
 
 Exit code 6: problems in the files, each with file, line and field. 9: a wheel, or its host, says something else than
 the catalogue. 7: a wheel could not be read, or a host not be reached.
@@ -43,10 +44,14 @@ the catalogue. 7: a wheel could not be read, or a host not be reached.
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue check", "Is what the catalogue says true?", environ, EPILOG)
-    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries and --urls: only these")
+    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries, --urls, --symbols: only these")
     built.switch("--binaries", "read the architectures out of the wheels that PyPI hosts, and compare")
     built.switch("--one-each", "with --binaries: one wheel of each release, not all")
     built.switch("--urls", "ask each host whether it still has each file; PyPI's page tells for PyPI's")
+    built.switch(
+        "--symbols", "do the extensions on PyPI load beside its torch of that version, whatever its CUDA variant"
+    )
+    built.switch("--neighbours", "with --symbols: also beside the next older and newer torch")
     built.switch("--write-source", "mend the files: of a checkout, or those of --catalogue")
     built.value("--catalogue", "check this folder of your own, instead of ours", metavar="DIR")
     built.add_argument("--jobs", type=_number, default=3, metavar="N", help="how many files at a time (default: 3)")
@@ -68,28 +73,34 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     packages = _chosen(options, data)
     rows: tuple[CheckedRow, ...] = ()
     files: tuple[CheckedFile, ...] = ()
-    if options.binaries or options.urls:
+    pairs: tuple[CheckedPair, ...] = ()
+    if options.binaries or options.urls or options.symbols:
         with _network(options, environ) as network:
             rows = _check_binaries(directory, packages, network, options) if options.binaries else ()
             files = _check_urls(packages, network, options) if options.urls else ()
+            pairs = _check_pairs(directory, packages, data, network, options) if options.symbols else ()
     if options.write_source:
         directory, data = check(options.catalogue)
     parts = count_parts(data, directory)
     if options.format == "json":
-        sys.stdout.write(to_json(report_document(parts, rows, files)))
+        sys.stdout.write(to_json(report_document(parts, rows, files, pairs)))
     else:
         color = wants_color(options, environ)
         sys.stdout.write(files_in_order(parts, color=color))
         sys.stdout.write(checked_rows(rows, verbose=options.verbose, color=color) if options.binaries else "")
         sys.stdout.write(checked_files(files, verbose=options.verbose, color=color) if options.urls else "")
-    return _exit_code(rows, files)
-
-
-def _exit_code(rows: Sequence[CheckedRow], files: Sequence[CheckedFile]) -> int:
-    if any(row.is_contradicted for row in rows) or any(file.is_contradicted for file in files):
-        return VerificationError.exit_code
-    unknown = any(row.unread for row in rows) or any(file.state == "unasked" for file in files)
-    return NetworkError.exit_code if unknown else 0
+        sys.stdout.write(checked_pairs(pairs, verbose=options.verbose, color=color) if options.symbols else "")
+    contradicted = [
+        *(row.is_contradicted for row in rows),
+        *(file.is_contradicted for file in files),
+        *(pair.is_contradicted for pair in pairs),
+    ]
+    unknown = [
+        *(bool(row.unread) for row in rows),
+        *(file.state == "unasked" for file in files),
+        *(pair.state == "unread" for pair in pairs),
+    ]
+    return VerificationError.exit_code if any(contradicted) else NetworkError.exit_code if any(unknown) else 0
 
 
 def check(catalogue: str) -> tuple[str, Data]:
@@ -100,10 +111,12 @@ def check(catalogue: str) -> tuple[str, Data]:
 
 
 def _chosen(options: argparse.Namespace, data: Data) -> list[Package]:
-    if options.packages and not (options.binaries or options.urls):
-        raise UsageError("packages go with --binaries and --urls; without them the files are checked as a whole")
-    if (options.write_source or options.one_each) and not options.binaries:
-        raise UsageError("--write-source and --one-each go with --binaries")
+    if options.packages and not (options.binaries or options.urls or options.symbols):
+        raise UsageError("packages go with --binaries, --urls or --symbols; the files are checked as a whole")
+    if options.write_source and not (options.binaries or options.symbols):
+        raise UsageError("--write-source goes with --binaries or --symbols")
+    if (options.one_each and not options.binaries) or (options.neighbours and not options.symbols):
+        raise UsageError("--one-each goes with --binaries, --neighbours with --symbols")
     unknown = [name for name in options.packages if name not in data.packages]
     if unknown:
         raise UsageError(f"not in the catalogue: {', '.join(unknown)}", code="unknown-package")
@@ -144,7 +157,7 @@ def _check_binaries(
     directory: str, packages: Sequence[Package], network: _Network, options: argparse.Namespace
 ) -> tuple[CheckedRow, ...]:
     from pascal_install.catalogue.checking.binaries import check_binaries, jobs_of
-    from pascal_install.catalogue.checking.rewrite import can_write, write_rows
+    from pascal_install.catalogue.checking.rewrite import can_write, from_wheel, write_rows
     from pascal_install.inspection.kept import KeptReadings
     from pascal_install.report.progress import make_progress
 
@@ -156,7 +169,8 @@ def _check_binaries(
         return rows
     of_place = {f"{job.row.file}:{job.row.line}": job for job in jobs}
     to_write = [row for row in rows if can_write(row, of_place[row.place].release.confidence)]
-    write_rows(directory, ((of_place[row.place].row, row) for row in to_write), date.today().isoformat())
+    mends = [(of_place[row.place].row, from_wheel(row)) for row in to_write]
+    write_rows(directory, mends, date.today().isoformat())
     return tuple(row._replace(verdict="written") if row in to_write else row for row in rows)
 
 
@@ -169,3 +183,27 @@ def _check_urls(packages: Sequence[Package], network: _Network, options: argpars
 
     answers = Answers(network.cache_dir)
     return check_urls(packages, network.fetcher, network.listing, answers, tell, options.jobs)
+
+
+def _check_pairs(
+    directory: str, packages: Sequence[Package], data: Data, network: _Network, options: argparse.Namespace
+) -> tuple[CheckedPair, ...]:
+    import platform
+
+    from pascal_install.catalogue.checking.rewrite import from_pair, write_rows
+    from pascal_install.catalogue.checking.symbols import Kept, check_pairs, evidence, pairs_of
+
+    def tell(words: str) -> None:
+        if not options.quiet:
+            sys.stderr.write(f"{words}\n")
+
+    torch = data.packages.get("torch") or decode(data_dir()).packages["torch"]
+    pairs = pairs_of(directory, packages, torch, platform.machine(), neighbours=options.neighbours)
+    found = check_pairs(pairs, network.listing, network.fetcher, Kept(network.cache_dir), tell)
+    if options.write_source:
+        mends = [
+            (pair.row, from_pair(checked, pair.wheel.filename, pair.torch_wheel.filename))
+            for pair, checked in evidence(pairs, found)
+        ]
+        write_rows(directory, mends, date.today().isoformat())
+    return found

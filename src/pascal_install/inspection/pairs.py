@@ -117,6 +117,13 @@ def is_name(place: str) -> bool:
 
 
 @contextmanager
+def unpacked_torch(url: str, fetcher: RangeFetcher) -> Iterator[str]:
+    """Give a temporary folder with torch's own libraries, out of a wheel at an address."""
+    with unpacked(url, fetcher, (), _is_torchs_member) as (folder,):
+        yield folder
+
+
+@contextmanager
 def unpacked(
     place: str,
     fetcher: RangeFetcher | None = None,
@@ -160,7 +167,8 @@ def _unpack(name: str, source: FileSource | RemoteSource, folder: str, is_wanted
 
 
 def _is_torchs_member(name: str) -> bool:
-    return name.startswith(_TORCH_MEMBERS) or name == "torch/version.py"
+    is_own = name.startswith(_TORCH_MEMBERS) or name == "torch/version.py"
+    return is_own and not name.endswith("/")  # newer wheels list their folders too
 
 
 def _other_python(name: str, files: Iterable[Found], site_dirs: Sequence[str]) -> Iterator[Finding]:

@@ -52,3 +52,27 @@ class CheckedFile(NamedTuple):
     def is_contradicted(self) -> bool:
         """Whether the catalogue believes in a file that is not there, or is another one."""
         return self.state == "other-size" or (self.state == "gone" and self.existence in CONFIRMED)
+
+
+class CheckedPair(NamedTuple):
+    """An extension beside a torch."""
+
+    name: str
+    version: str
+    variant: str
+    torch: str
+    """Version without local part."""
+    torch_variant: str
+    place: str
+    """File and line of the extension's row."""
+    state: str
+    """`loads`: its symbols resolve. `fails`: something stands in the way. `links-nothing`: no library of it links with
+    torch. `unread`: a wheel of the two is not listed."""
+    said: bool
+    """Whether the catalogue says that the two go together."""
+    why: tuple[str, ...] = ()
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the catalogue says so of a pair that does not load."""
+        return self.said and self.state == "fails"

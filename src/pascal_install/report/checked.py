@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pascal_install.model.build import CONFIDENCE
-from pascal_install.model.checked import CheckedFile, CheckedRow
+from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
 from pascal_install.model.overview import Part
 from pascal_install.report.document import SCHEMA
 from pascal_install.report.overview import table
@@ -62,8 +62,31 @@ def checked_files(files: Sequence[CheckedFile], *, verbose: bool, color: bool) -
     return f"\n{text}{table(('host', *states), rows, style)}{silent}"
 
 
+def checked_pairs(pairs: Sequence[CheckedPair], *, verbose: bool, color: bool) -> str:
+    """Word which extensions load beside which torch; those that are as the catalogue says with `verbose` only."""
+    style = Style(color=color)
+    shown = [pair for pair in pairs if verbose or pair.said != (pair.state == "loads")]
+    lines = [
+        (
+            f"{pair.name} {pair.version} {pair.variant}",
+            f"torch {pair.torch} {pair.torch_variant}",
+            pair.state,
+            "goes together" if pair.said else "does not go together",
+            pair.why[0] if pair.why else "",
+        )
+        for pair in shown
+    ]
+    text = table(("extension", "beside", "", "the catalogue says", "why"), lines, style) if lines else ""
+    counts = Counter(pair.state for pair in pairs)
+    said = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    return f"\n{text}{len(pairs)} pairs: {said or 'nothing to check'}\n"
+
+
 def report_document(
-    parts: Iterable[Part], rows: Iterable[CheckedRow], files: Iterable[CheckedFile] = ()
+    parts: Iterable[Part],
+    rows: Iterable[CheckedRow],
+    files: Iterable[CheckedFile] = (),
+    pairs: Iterable[CheckedPair] = (),
 ) -> dict[str, Any]:
     """Describe the same for programs."""
     packages = [
@@ -85,4 +108,5 @@ def report_document(
         "packages": packages,
         "binaries": compared,
         "urls": [file._asdict() for file in files if file.state != "there"],
+        "symbols": [pair._asdict() for pair in pairs],
     }

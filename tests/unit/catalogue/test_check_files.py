@@ -178,6 +178,7 @@ def test_an_overlay_is_held_against_what_lies_below(tmp_path: Path, capsys: pyte
         "packages": [{"name": "ours", "builds": 1, "releases": 1, "confidence": {"binary": 1}}],
         "binaries": [],
         "urls": [],
+        "symbols": [],
     }
 
 

@@ -97,9 +97,10 @@ def check_binaries(
             outcomes[job.wheel.sha256] = binaries
     to_read = list({job.wheel.sha256: job for job in jobs if job.wheel.sha256 not in outcomes}.values())
     if to_read:
+        addresses = addresses_of([(job.release.name, job.wheel) for job in to_read], index)
         watch.announce(len(to_read), sum(job.wheel.size_bytes or 0 for job in to_read), is_exact=False)
         try:
-            outcomes |= _Reader(_addresses(to_read, index), fetcher, kept, watch).all(to_read, workers)
+            outcomes |= _Reader(addresses, fetcher, kept, watch).all(to_read, workers)
         finally:
             watch.close()
     rows: dict[tuple[str, int], list[Job]] = {}
@@ -112,14 +113,20 @@ Outcome = tuple[Binary, ...] | str
 """The libraries that can decide, or why they could not be read."""
 
 
-def _addresses(jobs: Sequence[Job], index: Index) -> dict[str, str]:
-    """Find the address of each wheel by its hash, or by its name where the index announces no hash."""
+def addresses_of(wheels: Iterable[tuple[str, Wheel]], index: Index) -> dict[str, str]:
+    """Find the address of each package's wheel, by its SHA-256; empty where the index lists no such file.
+
+    Where the index announces no hash, the file's name counts.
+    """
+    by_package: dict[str, list[Wheel]] = {}
+    for name, wheel in wheels:
+        by_package.setdefault(name, []).append(wheel)
     found = {}
-    for name in sorted({job.release.name for job in jobs}):
+    for name, of_package in sorted(by_package.items()):
         files = index(name)
         by_hash = {sha256: url for _, url, sha256 in files if sha256}
         by_name = {filename: url for filename, url, sha256 in files if not sha256}
-        for wheel in (job.wheel for job in jobs if job.release.name == name):
+        for wheel in of_package:
             found[wheel.sha256] = by_hash.get(wheel.sha256) or by_name.get(wheel.filename, "")
     return found
 
