@@ -16,7 +16,7 @@ from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
 from pascal_install.model.address import Mirror, redact
-from pascal_install.model.build import Catalogue
+from pascal_install.model.build import Catalogue, Package
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Plan
@@ -25,6 +25,7 @@ from pascal_install.resolve.search import names_needed, resolve
 
 if TYPE_CHECKING:
     from pascal_install.fetch import Fetcher
+    from pascal_install.installation.own_wheels import Named, Own
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -87,17 +88,43 @@ def make_plan(packages: Sequence[str], settings: Settings, environ: Mapping[str,
 
 def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Facts:
     """Find everything that a resolution rests on."""
-    request = Request(
-        wanted=tuple(parse_requirement(text) for text in packages),
-        torch_source=settings.torch_source,
-        allow_unconfirmed=settings.allow_unconfirmed,
-    )
+    named = [_own_wheel(text) or parse_requirement(text) for text in packages]
     target = find_chosen_target(settings, environ)
     host = find_host(settings, environ, target)
     require_gpus(host)
+    asked: list[Wanted] = []
+    own: dict[str, Package] = {}
+    for one in named:
+        if isinstance(one, Wanted):
+            asked.append(one)
+        else:
+            wanted, package = _read_own_wheel(one, target, settings, environ)
+            asked += wanted
+            own[package.name] = package
+    request = Request(tuple(asked), settings.torch_source, settings.allow_unconfirmed)
     names, cache = names_needed(request), cache_dir(environ)
     catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache)
+    if own:
+        unknown = tuple(name for name in catalogue.unknown if name not in own)
+        catalogue = catalogue._replace(packages={**catalogue.packages, **own}, unknown=unknown)
     return Facts(request, host, target, catalogue)
+
+
+def _own_wheel(text: str) -> Named | None:
+    """Read an argument that names a wheel itself; names and versions need nothing of this."""
+    if not ("/" in text or "@" in text or ".whl" in text):
+        return None
+    from pascal_install.installation.own_wheels import named_wheel
+
+    return named_wheel(text)
+
+
+def _read_own_wheel(named: Named, target: Target, settings: Settings, environ: Mapping[str, str]) -> Own:
+    from pascal_install.installation.needs import markers_for
+    from pascal_install.installation.own_wheels import read_own_wheel
+
+    store = os.path.join(cache_dir(environ), "wheels")
+    return read_own_wheel(named, target, markers_for(target), store, lambda: make_fetcher(settings, environ))
 
 
 def make_fetcher(settings: Settings, environ: Mapping[str, str]) -> Fetcher:
@@ -130,9 +157,9 @@ def parse_requirement(text: str) -> Wanted:
         ) from error
     if read.url or read.marker or read.extras:
         raise UsageError(
-            f"{redact(text)!r}: only a name and versions are read here",
+            f"{redact(text)!r}: only a name and versions are read here, or a wheel",
             code="bad-requirement",
-            cause="it has an address, a marker or an extra",
+            cause="it has a marker or an extra",
         )
     return Wanted(_normalise(read.name), str(read.specifier), text)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from pascal_install.errors import NetworkError
 from pascal_install.fetch import Fetcher
@@ -181,6 +182,8 @@ def _selected_pin(pin: Pin, work: Work) -> Selected:
 
 def _requires(file: File, work: Work) -> tuple[str, ...]:
     """Read what a pin requires: from the file where it is here, else from its end; else it has to come whole."""
+    if file.urls[0].startswith("file:"):
+        return read_wheel(url2pathname(urlsplit(file.urls[0]).path)).requires
     kept = work.store.find(file)
     if kept is None:
         for url in file.urls:

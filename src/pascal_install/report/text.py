@@ -107,6 +107,8 @@ def picks(pins: Sequence[Pin], style: Style) -> list[str]:
 
 
 def _runs_as(pin: Pin) -> str:
+    if pin.build.release.publisher == "own" and not pin.build.release.architectures:
+        return "no device code"
     return ", ".join(
         dict.fromkeys(f"{capability}: {found.target or 'not read yet'}" for capability, found in pin.coverage)
     )
@@ -127,7 +129,8 @@ def _hash_of(pin: Pin) -> str:
 def passed_over(answer: Plan) -> str:
     """Tell in one line what was passed over, the newest with its reason."""
     newest = answer.rejected[0]
-    names = " ".join(wanted.text or wanted.name for wanted in answer.request.wanted)
+    texts = (wanted.text or wanted.name for wanted in answer.request.wanted)
+    names = " ".join(f"'{text}'" if " " in text else text for text in texts)
     more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
     return f"{newest.name} {newest.version} ({why(newest)}){more}: `pascal-install explain {names}`"
 

@@ -54,7 +54,12 @@ def architectures_are_known(release: Release, context: Context) -> Rejection | N
 
 
 def has_kernels(release: Release, context: Context) -> Rejection | None:
-    """`kernel-coverage`: device code for every visible GPU (`CodeTarget.runs_on` names the source of the rule)."""
+    """`kernel-coverage`: device code for every visible GPU (`CodeTarget.runs_on` names the source of the rule).
+
+    Of a person's own wheel that was read and has none, none is asked: it is the person's choice, and torch brings it.
+    """
+    if release.publisher == "own" and not release.architectures and release.variant != "cpu":
+        return None
     left_out = [
         gpu
         for capability, found in zip(context.capabilities, context.coverage_of(release.architectures), strict=True)
