@@ -165,7 +165,7 @@ def test_a_symbol_that_torch_lacks_is_exit_9_and_nothing_has_changed(tmp_path: P
     before = listing(person.world.venv)
     done = person.types("exllamav2", *GPU)
     assert done.code == 9, done.err
-    assert "c10::check(long, long)" in done.err
+    assert "c10::check" in done.err
     assert listing(person.world.venv) == before
 
 

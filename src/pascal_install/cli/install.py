@@ -15,6 +15,7 @@ examples:
   pascal-install install exllamav2 --python ./venv
   pascal-install install exllamav2 --gpu "GTX 1080 Ti"         in a Dockerfile, where there is no GPU
   pascal-install install torch --torch-source pypi             where only PyPI can be reached
+  pascal-install install ./some.whl                            your own wheel: read first, then held to the same rules
   pascal-install install --from pylock.toml                    what `pascal-install lock` wrote
   pascal-install install --wheelhouse DIR                      without a network, what `download` brought
 

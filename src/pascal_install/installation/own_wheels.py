@@ -84,7 +84,7 @@ def named_wheel(text: str) -> Named | None:
     Raises UsageError for what names a file, but none that can be taken.
     """
     name, place = "", text.strip()
-    if not place.partition("#")[0].endswith(".whl") or "@" in place.partition("://")[0]:
+    if not place.partition("#")[0].partition("?")[0].endswith(".whl") or "@" in place.partition("://")[0]:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
@@ -112,9 +112,7 @@ def _place(text: str, place: str) -> str:
         if parts.scheme not in ("https", "http"):
             raise _refused(text, f"{parts.scheme} is not a scheme that wheels are taken by")
         if "@" in parts.netloc or parts.query:
-            raise _refused(
-                text, "the address holds a password or a signature", "put it into netrc, or download it first"
-            )
+            raise _refused(text, "it holds a password or a signature", "use netrc, or download the file first")
     if not place.endswith(".whl"):
         raise _refused(text, "it is no wheel: names of wheels end in .whl")
     if "://" in place:
