@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from pascal_install.binary.sections import Section
+from pascal_install.binary.sections import DEVICE_SECTIONS, Section
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, read_exactly
 
 MAGIC = b"\x7fELF"
@@ -21,6 +21,8 @@ _SECTION_SIZE = 64
 # A megabyte of section headers: objects built with one section for each function reach some ten thousand.
 _MAX_SECTIONS = 1 << 18
 _MAX_NAMES_BYTES = 1 << 24
+_NAMES = frozenset(name.encode("ascii") for name in DEVICE_SECTIONS)
+_NAME_SIZE = max(map(len, _NAMES)) + 1
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -57,7 +59,7 @@ def read_header(source: Source) -> ElfHeader:
 
 
 def read_sections(source: Source, header: ElfHeader) -> tuple[Section, ...]:
-    """Read the section header table; sections that take no room in the file are left out."""
+    """Read the section header table for what concerns device code; sections without room in the file are left out."""
     if header.section_offset == 0:
         raise UnsupportedError("an ELF file without a section table")
     count, names_at = header.section_count, header.names_section
@@ -69,20 +71,21 @@ def read_sections(source: Source, header: ElfHeader) -> tuple[Section, ...]:
     if count > _MAX_SECTIONS:
         raise DamagedError(header.section_offset, f"{count} sections; no real file has that many")
     table = read_exactly(source, header.section_offset, count * _SECTION_SIZE, "a section table")
-    lines = list(_SECTION.iter_unpack(table))
-    if names_at >= len(lines):
-        raise DamagedError(62, f"section {names_at} should hold the names, and there are {len(lines)}")
-    names_offset, names_size = lines[names_at][4], lines[names_at][5]
+    if names_at >= count:
+        raise DamagedError(62, f"section {names_at} should hold the names, and there are {count}")
+    _, _, _, _, names_offset, names_size, *_ = _SECTION.unpack_from(table, names_at * _SECTION_SIZE)
     if names_size > _MAX_NAMES_BYTES:
         raise DamagedError(header.section_offset, f"{names_size} bytes of section names; no real file has that many")
     names = read_exactly(source, names_offset, names_size, "the table of section names")
     sections = []
-    for name_at, kind, _, _, offset, size, *_ in lines:
+    for name_at, kind, _, _, offset, size, *_ in _SECTION.iter_unpack(table):
         if kind != _NOBITS and size:
             if name_at >= names_size > 0:
                 raise DamagedError(names_offset, f"a section's name at {name_at} of {names_size} bytes of names")
-            name = names[name_at : max(names.find(b"\0", name_at), name_at)]
-            sections.append(Section(name.decode("ascii", "replace"), offset, size))
+            # Only as much as tells it: a name may claim to be megabytes long, and each section may have that name.
+            name, end, _ = names[name_at : name_at + _NAME_SIZE].partition(b"\0")
+            if end and name in _NAMES:
+                sections.append(Section(name.decode("ascii"), offset, size))
     return tuple(sections)
 
 

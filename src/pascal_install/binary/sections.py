@@ -14,6 +14,9 @@ RELFATBIN_SECTIONS = ("__nv_relfatbin", "__nv_rel")
 _WRAPPER_SECTIONS = (".nvFatBinSegment", ".nvFatBi")
 _WRAPPER_SIZE = 24
 
+#: All that say something of device code.
+DEVICE_SECTIONS = (*FATBIN_SECTIONS, *RELFATBIN_SECTIONS, *_WRAPPER_SECTIONS)
+
 
 class Section(NamedTuple):
     """A section that takes room in the file."""

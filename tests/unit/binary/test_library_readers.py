@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
+from pascal_install.binary.library import read_library
 from pascal_install.binary.source import BytesSource, DamagedError, UnsupportedError
 from support.device_code import ASSETS, CUBIN, CUOBJDUMP, asset, counts, library, pack_elf, pack_entry, pack_fatbin
 from support.fuzzing import read_any_library, read_stream
@@ -168,6 +170,25 @@ def test_names_outside_of_the_table_are_damage() -> None:
         library(bytes(content))
 
 
+@pytest.mark.parametrize(
+    "names", [bytes(1 << 22), b"a" * (1 << 22), b"a" * ((1 << 22) - 1) + b"\0"], ids=["zeros", "no-end", "one-end"]
+)
+def test_a_table_of_endless_names_costs_no_more_than_its_size(names: bytes) -> None:
+    # Each of 200,000 sections would have a name of 4 MB, and each search for its end would go through all of it.
+    count = 200_000
+    lines = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, count, 1, 0, 0, 0)
+    lines += struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, 64, len(names), 0, 0, 0, 0)
+    lines += struct.pack("<IIQQQQIIQQ", 0, 1, 0, 0, 64, 8, 0, 0, 0, 0) * (count - 2)
+    header = pack_elf({})[:40] + struct.pack("<QIHHHHHH", 64 + len(names), 0, 64, 0, 0, 64, 0, 0xFFFF)
+    source = BytesSource(header + names + lines)
+    tracemalloc.start()
+    found = read_library(source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not found.has_code
+    assert peak < 2 * len(lines) + len(names)
+
+
 def hall_of_mirrors(entries: int) -> bytes:
     """Entries that each hold a fatbin header: each of these fatbins goes on to the end, where an entry is broken."""
     content = b""
@@ -186,7 +207,6 @@ def test_what_only_looks_like_fatbins_costs_no_more_than_real_ones(read: Callabl
 
 
 def test_a_source_may_be_an_open_stream() -> None:
-    from pascal_install.binary.library import read_library
     from pascal_install.binary.source import StreamSource
 
     with (ASSETS / "libmixed.so").open("rb") as stream:
