@@ -24,6 +24,7 @@ MAX_KINDS_OF_CODE = 4096
 MAX_PADDING = 1 << 16
 #: Entries of things that look like a fatbin and are none. Real files have a handful, in machine code.
 MAX_WASTED = 1 << 18
+_MAX_AHEAD = 1 << 16
 
 _FATBIN = struct.Struct("<IHHQ")
 #: kind, version, header size, payload size, compressed size, options offset, code version, architecture, name offset,
@@ -93,7 +94,7 @@ def _fetch_headers(source: SlowSource, start: int, end: int) -> None:
     """
     places: list[tuple[int, int]] = []
     offset = start
-    while offset < end and len(places) < MAX_ENTRIES:
+    while offset < end and len(places) < _MAX_AHEAD:
         head = source.read_at(offset, _FATBIN.size)
         if len(head) < _FATBIN.size or head[:8] != HEADER_START:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from pascal_install.binary import ar, elf, pe
@@ -110,9 +111,13 @@ def _read_archive(source: Source, *, deep: bool) -> Library:
 
 
 def _scan(source: Source, places: list[Section]) -> FatbinSection:
-    """Find fatbins outside their sections. What looks like one and does not hold together is no fatbin."""
+    """Find fatbins outside their sections, which come in the order of the file.
+
+    What looks like one and does not hold together is no fatbin.
+    """
     tally = Tally()
     offset, size = 0, source.size_bytes
+    ahead = deque(places)
     while offset < size:
         chunk = source.read_at(offset, _SCAN_CHUNK + len(HEADER_START) - 1)
         hit = chunk.find(HEADER_START)
@@ -120,9 +125,10 @@ def _scan(source: Source, places: list[Section]) -> FatbinSection:
             offset += _SCAN_CHUNK
             continue
         at = offset + hit
-        inside = next((place for place in places if place.offset <= at < place.offset + place.size), None)
-        if inside:
-            offset = inside.offset + inside.size
+        while ahead and ahead[0].offset + ahead[0].size <= at:
+            ahead.popleft()
+        if ahead and ahead[0].offset <= at:
+            offset = ahead[0].offset + ahead[0].size
             continue
         fatbin = try_fatbin(source, at, size, tally)
         offset = fatbin.end if fatbin else at + len(HEADER_START)

@@ -25,6 +25,7 @@ _KEPT = 1 << 18
 _AROUND_TABLE = 1 << 18
 _MAX_RESTARTS = 16
 _MIN_CHUNK = 1 << 12
+_ASKED_EACH = 256
 
 
 class StreamedSource:
@@ -170,7 +171,9 @@ def _read_elf(source: StreamedSource, *, deep: bool, proves: Callable[[FatbinSec
         if fatbin is None:
             continue
         hits.append((at, fatbin))
-        if proves and proves(so_far.section()):
+        # To sum up costs as much as there is: with every one of the first fatbins, then ever more rarely.
+        is_due = len(hits) < _ASKED_EACH or len(hits) & (len(hits) - 1) == 0
+        if proves and is_due and proves(so_far.section()):
             return Streamed(Library("elf", header.machine, so_far.section(), EMPTY), complete=False)
     sections = elf.read_sections(source, header)
     library = _sorted_out(header.machine, sections, hits, deep=deep)

@@ -26,6 +26,8 @@ from pascal_install.model.cuda import ComputeCapability
 
 # More would wait for the memory bus, and take some megabytes each.
 _MAX_WORKERS = 4
+# Each job costs some kilobytes, and a wheel may claim a quarter of a million members.
+_MAX_JOBS = 4096
 
 
 def inspect_wheel(
@@ -66,7 +68,8 @@ def read_wheel(
     proves = partial(_is_proof, gpus=tuple(gpus)) if quick else None
     reader = _Reader(source, deep, proves)
     ordered = sorted(members, key=_likely_first) if quick else list(members)
-    found = reader.in_turn(ordered) if workers == 1 or len(ordered) < 2 else reader.at_once(ordered, workers)
+    is_shared = workers > 1 and 1 < len(ordered) <= _MAX_JOBS
+    found = reader.at_once(ordered, workers) if is_shared else reader.in_turn(ordered)
     binaries, skipped, damaged = [], [], []
     names: set[str] = set()
     complete = True

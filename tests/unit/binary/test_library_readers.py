@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pascal_install.binary.fatbin import EMPTY
 from pascal_install.binary.library import read_library
 from pascal_install.binary.source import BytesSource, DamagedError, UnsupportedError
 from support.device_code import ASSETS, CUBIN, CUOBJDUMP, asset, counts, library, pack_elf, pack_entry, pack_fatbin
@@ -187,6 +188,21 @@ def test_a_table_of_endless_names_costs_no_more_than_its_size(names: bytes) -> N
     tracemalloc.stop()
     assert not found.has_code
     assert peak < 2 * len(lines) + len(names)
+
+
+def test_many_small_sections_of_code_are_stepped_over_in_one_pass() -> None:
+    # Each is looked at once; a search through all of them for each hit would take minutes.
+    count = 20_000
+    names = b"\0.nv_fatbin\0"
+    code_at = 64 + 16
+    body = names.ljust(16, b"\0") + pack_fatbin() * count
+    lines = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, count + 2, 1, 0, 0, 0)
+    lines += struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, 64, len(names), 0, 0, 0, 0)
+    for number in range(count):
+        lines += struct.pack("<IIQQQQIIQQ", 1, 1, 0, 0, code_at + 16 * number, 16, 0, 0, 0, 0)
+    header = pack_elf({})[:40] + struct.pack("<QIHHHHHH", 64 + len(body), 0, 64, 0, 0, 64, 0, 0xFFFF)
+    found = library(header + body + lines, deep=True)
+    assert (found.nv_fatbin.fatbins, found.data) == (count, EMPTY)
 
 
 def hall_of_mirrors(entries: int) -> bytes:

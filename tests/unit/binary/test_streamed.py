@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pascal_install.binary import stream
+from pascal_install.binary.fatbin import FatbinSection
 from pascal_install.binary.source import DamagedError, UnsupportedError
 from pascal_install.binary.stream import StreamedSource, read_streamed
 from support.device_code import (
@@ -125,3 +126,15 @@ def test_find_sees_patterns_across_chunks() -> None:
         assert source.find(b"needle", 0) == 63
         assert source.find(b"needle", 64) == 269
         assert source.find(b"needle", 270) is None
+
+
+def test_a_proof_is_asked_for_ever_more_rarely() -> None:
+    asked: list[int] = []
+
+    def proves(section: FatbinSection) -> bool:
+        asked.append(section.fatbins)
+        return False
+
+    content = pack_elf({".nv_fatbin": FATBIN * 1000})
+    assert read_streamed(streamed(content), proves=proves).complete
+    assert asked == [*range(1, 257), 512]

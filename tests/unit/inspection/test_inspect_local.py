@@ -249,3 +249,14 @@ def test_a_wheel_beyond_4_gb_is_read(tmp_path: Path) -> None:
     assert [binary.member for binary in report.binaries] == ["x/_C.so", "x/_D.so"]
     assert kind(report, PASCAL) == ("cubin", "x/_C.so")
     assert peak < 4 << 20
+
+
+def test_a_wheel_of_very_many_libraries_takes_memory_in_proportion(tmp_path: Path) -> None:
+    path = tmp_path / "x-1-py3-none-any.whl"
+    path.write_bytes(pack_wheel({f"x/{number}.so": b"" for number in range(10_000)}))
+    tracemalloc.start()
+    report = inspect_path(str(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(report.skipped) == 10_000
+    assert peak < 1500 * 10_000
