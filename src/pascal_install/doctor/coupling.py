@@ -23,12 +23,13 @@ def check(case: Case) -> Iterator[Symptom]:
             yield from _from_pypi(package, installed.version, installed.folder)
         elif torch is not None and case.torch_label and not _fits(releases, torch.version, case.torch_label):
             release = releases[0]
+            variants = " or ".join(sorted({label for one in releases for label in (one.variant, *one.torch_variants)}))
             yield Symptom(
                 Finding(
                     "other-torch",
                     "error",
                     f"{name} {installed.version} was built for another torch",
-                    f"it needs torch {release.torch} with {release.variant}, found torch {torch.version}"
+                    f"it needs torch {release.torch} with {variants}, found torch {torch.version}"
                     f" with {case.torch_label} ({release.source})",
                     f"pascal-install {name}",
                 ),

@@ -24,6 +24,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pascal_install.errors import DataError, UnsatisfiableError, VerificationError
 from pascal_install.inspection.subject import wheel_architectures
+from pascal_install.installation.lock_builds import beside_torch, known_build
 from pascal_install.installation.lockfile import TOOL
 from pascal_install.installation.needs import Markers, markers_for
 from pascal_install.installation.selection import Selected
@@ -102,7 +103,9 @@ def read_lock(lock: Pylock, where: str, target: Target, host: HostFacts, catalog
     asked = (lock.tool or {}).get(TOOL, {}).get("asked", ())
     request = Request(tuple(Wanted(str(text), "", str(text)) for text in asked))
     return Locked(
-        Plan(request, host, target, tuple(pins), (), (), None, tuple(others), is_complete=True),
+        Plan(
+            request, host, target, tuple(beside_torch(pins, catalogue)), (), (), None, tuple(others), is_complete=True
+        ),
         tuple(selected),
         catalogue,
     )
@@ -281,18 +284,16 @@ def _release(
 ) -> Release | None:
     """Find what is known of a build; None where it is a plain dependency, of which nothing needs to be known."""
     package = catalogue.packages.get(one.name)
-    for release in package.releases if package else ():
-        recorded = [wheel for wheel in release.wheels if wheel.filename == one.file.filename]
-        for wheel in (wheel for wheel in release.wheels if wheel.sha256 == one.file.sha256):
-            return release._replace(wheels=(wheel,))
-        for wheel in recorded:
-            if wheel.sha256:
-                raise VerificationError(
-                    f"{where}: {wheel.filename} is not the file that is recorded",
-                    code="hash-mismatch",
-                    cause=f"recorded sha256 {wheel.sha256}, the lock says {one.file.sha256}",
-                )
-            return release._replace(wheels=(wheel,))
+    known = known_build(one.file, str(tool.get("variant", "")) if tool else "", package.releases if package else ())
+    if known is not None:
+        release, wheel = known
+        if wheel.sha256 and wheel.sha256 != one.file.sha256:
+            raise VerificationError(
+                f"{where}: {wheel.filename} is not the file that is recorded",
+                code="hash-mismatch",
+                cause=f"recorded sha256 {wheel.sha256}, the lock says {one.file.sha256}",
+            )
+        return release._replace(wheels=(wheel,))
     targets: tuple[CodeTarget, ...] = ()
     variant, confidence = "", UNREAD
     if tool is not None and "architectures" in tool:

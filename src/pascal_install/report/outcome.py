@@ -26,7 +26,8 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
         runs = (
             f"; a kernel ran on {len(proof.kernels)} GPU(s)" if proof.kernels else "; no GPU here, so no kernel was run"
         )
-        lines.append(f"verified: {', '.join(proof.imports)} import; torch has {' '.join(proof.architectures)}{runs}")
+        has = f"; torch has {' '.join(proof.architectures)}" if proof.architectures else ""
+        lines.append(f"verified: {', '.join(proof.imports)} import{has}{runs}")
     lines += [f"note  {clean(note)}" for note in plan.notes]
     if done.kept_bytes:
         lines.append(
