@@ -7,6 +7,7 @@ from pascal_install.model.cuda import ANY
 _Version = tuple[int, ...]
 
 
+@cache
 def torch_matches(wanted: str, version: str) -> bool:
     """Tell whether a torch version, without local part, is one that an extension runs with.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pascal_install.model.build import CONFIRMED, Release, Wheel
 from pascal_install.model.coupling import torch_matches, variant_matches
-from pascal_install.model.cuda import Coverage, variant_cuda
+from pascal_install.model.cuda import ANY, Coverage, variant_cuda
 from pascal_install.model.plan import Rejection
 from pascal_install.resolve.context import Context
 
@@ -176,16 +176,28 @@ def fits_torch(release: Release, torch: Release) -> bool:
     The C++ ABI of torch changes with every version. Another torch version, or another CUDA build of one, counts only
     where the catalogue holds evidence for it. So does the C++ ABI that both were compiled with, where both are known.
     """
-    abis = {release.cxx11_abi, torch.cxx11_abi} - {None}
-    if release.torch and len(abis) > 1:
+    if not release.torch:
+        return True
+    if release.cxx11_abi is not None and torch.cxx11_abi is not None and release.cxx11_abi is not torch.cxx11_abi:
         return False
-    return runs_with(release, torch.public_version, torch.variant)
+    return _takes_variant(release, torch.variant) and _takes_version(release, torch.public_version)
 
 
 def runs_with(release: Release, torch_version: str, torch_variant: str) -> bool:
     """Tell the same for a torch given by its version, without local version, and its CUDA variant."""
-    if not release.torch:
+    return not release.torch or (_takes_variant(release, torch_variant) and _takes_version(release, torch_version))
+
+
+def _takes_variant(release: Release, variant: str) -> bool:
+    if release.variant == variant:
         return True
-    if not any(variant_matches(wanted, torch_variant) for wanted in (release.variant, *release.torch_variants)):
+    # Most releases stop here: this is asked for every release and every torch.
+    if not release.torch_variants and release.variant != ANY:
         return False
-    return any(torch_matches(wanted, torch_version) for wanted in (release.torch, *release.torch_also))
+    return any(variant_matches(wanted, variant) for wanted in (release.variant, *release.torch_variants))
+
+
+def _takes_version(release: Release, version: str) -> bool:
+    return release.torch == version or any(
+        torch_matches(wanted, version) for wanted in (release.torch, *release.torch_also)
+    )

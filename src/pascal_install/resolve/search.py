@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pascal_install.model.build import Build, Catalogue, Package, Release, Wheel
-from pascal_install.model.coupling import is_exact
+from pascal_install.model.coupling import is_exact, torch_matches
 from pascal_install.model.cuda import variant_cuda
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
@@ -122,7 +122,9 @@ def _coupled(candidate: Candidate, torches: Mapping[str, Sequence[Candidate]]) -
     if not release.torch:
         return candidate
     wanted = (release.torch, *release.torch_also)
-    versions = wanted if all(map(is_exact, wanted)) else tuple(torches)
+    versions: Iterable[str] = wanted
+    if not all(map(is_exact, wanted)):
+        versions = (version for version in torches if any(torch_matches(one, version) for one in wanted))
     partners = [
         torch for version in versions for torch in torches.get(version, ()) if fits_torch(release, torch.release)
     ]
