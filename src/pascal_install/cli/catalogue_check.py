@@ -19,13 +19,14 @@ from pascal_install.cli.options import Parser, add_network, add_output, settings
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.build import Package
+from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
 from pascal_install.report.checked import checked_files, checked_pairs, checked_rows, files_in_order, report_document
 from pascal_install.report.document import to_json
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.checking.binaries import Index
     from pascal_install.fetch import Fetcher
-    from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
+    from pascal_install.model.overview import Part
 
 EPILOG = """\
 examples:
@@ -66,41 +67,57 @@ def _number(text: str) -> int:
     return int(text)
 
 
+class _Found(NamedTuple):
+    """What the world said, beside the files."""
+
+    rows: tuple[CheckedRow, ...] = ()
+    files: tuple[CheckedFile, ...] = ()
+    pairs: tuple[CheckedPair, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """A contradiction weighs more than something that could not be found out."""
+        contradicted = [
+            *(row.is_contradicted for row in self.rows),
+            *(file.is_contradicted for file in self.files),
+            *(pair.is_contradicted for pair in self.pairs),
+        ]
+        unknown = [
+            *(bool(row.unread) for row in self.rows),
+            *(file.state == "unasked" for file in self.files),
+            *(pair.state == "unread" for pair in self.pairs),
+        ]
+        return VerificationError.exit_code if any(contradicted) else NetworkError.exit_code if any(unknown) else 0
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Check, and tell how many releases of each package have which confidence."""
     options = parser(environ).parse_args(arguments)
     directory, data = check(options.catalogue)
     packages = _chosen(options, data)
-    rows: tuple[CheckedRow, ...] = ()
-    files: tuple[CheckedFile, ...] = ()
-    pairs: tuple[CheckedPair, ...] = ()
+    found = _Found()
     if options.binaries or options.urls or options.symbols:
         with _network(options, environ) as network:
-            rows = _check_binaries(directory, packages, network, options) if options.binaries else ()
-            files = _check_urls(packages, network, options) if options.urls else ()
-            pairs = _check_pairs(directory, packages, data, network, options) if options.symbols else ()
+            found = _Found(
+                _check_binaries(directory, packages, network, options) if options.binaries else (),
+                _check_urls(packages, network, options) if options.urls else (),
+                _check_pairs(directory, packages, data, network, options) if options.symbols else (),
+            )
     if options.write_source:
         directory, data = check(options.catalogue)
-    parts = count_parts(data, directory)
+    _print(count_parts(data, directory), found, options, color=wants_color(options, environ))
+    return found.exit_code
+
+
+def _print(parts: Sequence[Part], found: _Found, options: argparse.Namespace, *, color: bool) -> None:
     if options.format == "json":
-        sys.stdout.write(to_json(report_document(parts, rows, files, pairs)))
-    else:
-        color = wants_color(options, environ)
-        sys.stdout.write(files_in_order(parts, color=color))
-        sys.stdout.write(checked_rows(rows, verbose=options.verbose, color=color) if options.binaries else "")
-        sys.stdout.write(checked_files(files, verbose=options.verbose, color=color) if options.urls else "")
-        sys.stdout.write(checked_pairs(pairs, verbose=options.verbose, color=color) if options.symbols else "")
-    contradicted = [
-        *(row.is_contradicted for row in rows),
-        *(file.is_contradicted for file in files),
-        *(pair.is_contradicted for pair in pairs),
-    ]
-    unknown = [
-        *(bool(row.unread) for row in rows),
-        *(file.state == "unasked" for file in files),
-        *(pair.state == "unread" for pair in pairs),
-    ]
-    return VerificationError.exit_code if any(contradicted) else NetworkError.exit_code if any(unknown) else 0
+        sys.stdout.write(to_json(report_document(parts, *found)))
+        return
+    verbose = options.verbose
+    sys.stdout.write(files_in_order(parts, color=color))
+    sys.stdout.write(checked_rows(found.rows, verbose=verbose, color=color) if options.binaries else "")
+    sys.stdout.write(checked_files(found.files, verbose=verbose, color=color) if options.urls else "")
+    sys.stdout.write(checked_pairs(found.pairs, verbose=verbose, color=color) if options.symbols else "")
 
 
 def check(catalogue: str) -> tuple[str, Data]:

@@ -146,6 +146,16 @@ def test_one_file_name_may_lie_in_several_folders_with_several_hashes() -> None:
     assert max(map(len, names.values())) > 1
 
 
+def test_names_of_packages_are_those_of_the_catalogue(tmp_path: Path) -> None:
+    choice = 'schema = 1\nname = "either"\nimport_name = "ours"\nrole = "choice"\ndata_date = "2026-11-23"\n'
+    files = small() | {"packages/either.toml": choice + 'one_of = ["ours", "theirs"]\n'}
+    files["advice.toml"] = files["advice.toml"].replace('packages = ["torch"]', 'packages = ["torchh"]')
+    assert problems(write_catalogue(tmp_path, files)) == [
+        "packages/either.toml: one_of: expected packages of the catalogue, found ['theirs']",
+        "advice 'fp16-slow': packages: expected packages of the catalogue, found ['torchh']",
+    ]
+
+
 def test_bad_fields_are_told_with_their_lines(tmp_path: Path) -> None:
     files = small() | {"packages/ours.toml": EXTENSION.replace('"binary"', '"sure"')}
     files[TORCH] = files[TORCH].replace('sha256 = "d4c3', 'sha256 = "X4c3')

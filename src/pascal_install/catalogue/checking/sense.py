@@ -24,14 +24,14 @@ _PLATFORM = re.compile(
 #: "Feature Set Compiler Targets".
 _FIRST_SUFFIXED = {"a": (9, 0), "f": (10, 0)}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 _NOTHING = Package("torch", "torch", "torch", ())
 
 
 class World(NamedTuple):
     """What the rows are held against."""
 
+    names: frozenset[str]
+    """All packages."""
     torches: tuple[Release, ...]
     tables: CudaTables
 
@@ -41,7 +41,8 @@ def make_world(checked: Data, below: Data | None) -> World:
     layers = [data for data in (checked, below) if data is not None]
     torches = tuple(release for data in layers for release in data.packages.get("torch", _NOTHING).releases)
     generations = tuple(one for data in layers for one in data.tables.generations)
-    return World(torches, checked.tables._replace(generations=generations))
+    names = frozenset(name for data in layers for name in data.packages)
+    return World(names, torches, checked.tables._replace(generations=generations))
 
 
 def nonsense(directory: str, checked: Data, below: Data | None) -> list[str]:
@@ -58,6 +59,8 @@ def nonsense(directory: str, checked: Data, below: Data | None) -> list[str]:
             problems += _coupling(row, release, world)
             problems += _addresses(row, release, file.hosts)
         problems += _files(file, in_order)
+        problems += _names(package, world)
+    problems += _advice(checked, world)
     return list(dict.fromkeys(problems))
 
 
@@ -130,3 +133,19 @@ def _files(file: PackageFile, releases: Sequence[Release]) -> Iterator[str]:
             if name != wheel.filename or (wheel.size_bytes and size_bytes and size_bytes != wheel.size_bytes):
                 found = f"{name} and {wheel.filename}" if name != wheel.filename else f"two sizes of {name}"
                 yield row.problem("wheels", f"one file with the hash {wheel.sha256}", found)
+
+
+def _names(package: Package, world: World) -> Iterator[str]:
+    """What a package uses, or stands for, is in the catalogue."""
+    for field, names in (("uses", [wanted.name for wanted in package.uses]), ("one_of", package.one_of)):
+        unknown = [name for name in names if name not in world.names]
+        if unknown:
+            yield f"packages/{package.name}.toml: {field}: expected packages of the catalogue, found {unknown}"
+
+
+def _advice(checked: Data, world: World) -> Iterator[str]:
+    """Advice is about packages of the catalogue: about any other it would never be shown."""
+    for advice in checked.tables.advice:
+        unknown = [name for name in advice.packages if name not in world.names]
+        if unknown:
+            yield f"advice {advice.id!r}: packages: expected packages of the catalogue, found {unknown}"
