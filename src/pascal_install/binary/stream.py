@@ -23,7 +23,8 @@ _SMALL = 1 << 22
 _KEPT = 1 << 18
 # The names of the sections lie beside their table, which need not be the end: patchelf puts new sections behind it.
 _AROUND_TABLE = 1 << 18
-_MAX_RESTARTS = 16
+# Sections that the fatbins do not fill, wrappers of plain data and --deep take one each.
+_MAX_RESTARTS = 6
 _MIN_CHUNK = 1 << 12
 _ASKED_EACH = 256
 
