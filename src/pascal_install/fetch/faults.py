@@ -16,6 +16,7 @@ from pascal_install.errors import NetworkError
 from pascal_install.model.address import redact
 
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+_LONG_WAIT_S = 120
 _CERT_HINT = "where a company proxy signs the traffic, name its CA bundle: --cert FILE, PIP_CERT or REQUESTS_CA_BUNDLE"
 _CREDENTIALS_HINT = "put them into ~/.netrc, or into the address: https://USER:PASSWORD@HOST/..."
 
@@ -42,12 +43,12 @@ def from_status(status: int, reason: str, url: str, headers: Mapping[str, str]) 
     """Word an answer that is none."""
     shown, host = redact(url), host_of(url)
     cause = f"{status} {reason}".strip()
-    if status == 429 or (status == 403 and headers.get("x-ratelimit-remaining") == "0"):
+    if status == 429 or (status == 403 and _is_rate_limit(headers)):
         wait_s = retry_after(headers)
-        when = f" for {wait_s:.0f} s" if wait_s else ""
+        until = f" until {_clock(wait_s)}" if wait_s >= _LONG_WAIT_S else f" for {wait_s:.0f} s" if wait_s else ""
         hints = ("try again later, or take the files from a mirror: --mirror FROM=TO",)
         return FetchError(
-            f"{host} asks for a pause{when}: too many requests for {shown}",
+            f"{host} asks for a pause{until}: too many requests for {shown}",
             code="rate-limited",
             cause=cause,
             hints=hints,
@@ -161,6 +162,16 @@ def login_page(url: str) -> FetchError:
     )
 
 
+def no_index_page(url: str, why: str) -> FetchError:
+    """Something else came where a page of a package index was due."""
+    return FetchError(
+        f"{redact(url)} is no page of a package index",
+        code="login-page",
+        cause=f"{why}; that is what a login page of a network or a filtering proxy looks like",
+        hints=("open the address in a browser on this network, and log in there or ask for access",),
+    )
+
+
 def too_large(url: str, max_bytes: int) -> FetchError:
     """More came than can be right."""
     return FetchError(
@@ -172,6 +183,16 @@ def redirect_loop(url: str, hops: int) -> FetchError:
     """The hosts send us in circles."""
     hints = ("the fault is on the server's side, or a proxy wants a login",)
     return FetchError(f"{redact(url)} leads in a circle", code="redirect-loop", cause=f"{hops} redirects", hints=hints)
+
+
+def leaves_host(url: str, target: str) -> FetchError:
+    """A page, which says what to trust, would come from another host than the one that was asked."""
+    return FetchError(
+        f"{redact(url)} leads to another host, {host_of(target)}",
+        code="other-host",
+        cause="pages that say which files are right are taken from the host that was asked only",
+        hints=("where that is right, name it: --mirror FROM=TO",),
+    )
 
 
 def bad_redirect(url: str, target: str) -> FetchError:
@@ -195,11 +216,23 @@ def offline(url: str) -> FetchError:
     return FetchError(f"{redact(url)} is needed, and --offline forbids to fetch it", code="offline", hints=hints)
 
 
+def _is_rate_limit(headers: Mapping[str, str]) -> bool:
+    """Tell GitHub's rate limits, which come as 403: REST API, "Exceeding the rate limit"."""
+    return headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers
+
+
+def _clock(wait_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(time.time() + wait_s))
+
+
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Read Retry-After, seconds or a date; 0 where it is missing or unreadable."""
+    """Read Retry-After, seconds or a date, else GitHub's X-RateLimit-Reset, a Unix time; 0 where there is neither."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
+    reset = headers.get("X-RateLimit-Reset", "").strip()
+    if not text and reset.isascii() and reset.isdigit():
+        return max(float(reset) - time.time(), 0.0)
     try:
         return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
     except (TypeError, ValueError):

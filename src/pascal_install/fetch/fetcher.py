@@ -136,11 +136,18 @@ class Fetcher:
         return self._persist(once)
 
     def get(
-        self, url: str, max_bytes: int = 64_000_000, *, headers: Mapping[str, str] | None = None, html: bool = True
+        self,
+        url: str,
+        max_bytes: int = 64_000_000,
+        *,
+        headers: Mapping[str, str] | None = None,
+        html: bool = True,
+        stays: bool = False,
     ) -> Page:
         """Fetch a page, from the cache where the host says that it did not change. Raises NetworkError.
 
-        `html=False`: a web page is not what is asked for, so that one is a login page.
+        `html=False`: a web page is not what is asked for, so that one is a login page. `stays`: a redirect to another
+        host is not followed, unless a mirror names that host.
         """
         asked = {name.lower(): text for name, text in (headers or {}).items()}
         place, accept = self._transport.place(url), asked.get("accept", "")
@@ -149,7 +156,8 @@ class Fetcher:
             asked |= {"if-none-match": kept.etag} if kept.etag else {"if-modified-since": kept.last_modified}
 
         def once(patience: Patience) -> Page:
-            with self._transport.open("GET", url, asked, wait_s=patience.left_s(self._timeout_s)) as response:
+            wait_s = patience.left_s(self._timeout_s)
+            with self._transport.open("GET", url, asked, wait_s=wait_s, stays=stays) as response:
                 if response.status_code == 304 and kept is not None:
                     return kept._replace(url=response.url)
                 if not html and is_web_page(response):
@@ -161,6 +169,7 @@ class Fetcher:
                     response.headers.get("Content-Type", ""),
                     response.headers.get("ETag", ""),
                     response.headers.get("Last-Modified", ""),
+                    link=response.headers.get("Link", ""),
                 )
 
         page = self._persist(once)

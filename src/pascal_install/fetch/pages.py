@@ -22,6 +22,8 @@ class Page(NamedTuple):
     last_modified: str = ""
     from_cache: bool = False
     """The host said that nothing changed."""
+    link: str = ""
+    """The Link header: where the next page of a long answer is (RFC 8288)."""
 
 
 class PageCache:

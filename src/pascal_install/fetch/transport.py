@@ -57,6 +57,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folders = [target for _, target in settings.mirrors if target.startswith("file:")]
+        self._named = {_origin(target) for _, target in settings.mirrors}
         self._credentials: dict[str, tuple[bytes, bytes]] = {}
         for option, path in (("--cert", settings.cert), ("--client-cert", settings.client_cert)):
             if path and not os.path.exists(path):
@@ -73,9 +74,18 @@ class Transport:
 
     @contextlib.contextmanager
     def open(
-        self, method: str, url: str, headers: Mapping[str, str], *, wait_s: float, accept: Sequence[int] = ()
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        wait_s: float,
+        accept: Sequence[int] = (),
+        stays: bool = False,
     ) -> Iterator[requests.Response]:
         """Ask for an address and give the answer, its body not yet read, redirects followed.
+
+        `stays`: only those to the same host, or to one that a mirror names.
 
         Raises FetchError for every answer of 400 or more that `accept` does not name, and for what a network can do;
         raises UsageError for an address that must not be asked.
@@ -90,6 +100,8 @@ class Transport:
                 if response.status_code in _REDIRECTS and target:
                     next_place = self._redirected(place, target)
                     if _origin(next_place) != _origin(place):
+                        if stays and _origin(next_place) not in self._named:
+                            raise faults.leaves_host(place, next_place)
                         sent = {name: text for name, text in sent.items() if name.lower() not in _PRIVATE_HEADERS}
                     place = next_place
                     continue

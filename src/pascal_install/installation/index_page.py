@@ -1,19 +1,14 @@
-"""Where an index keeps a file whose name and hash are known: its page of the project, HTML or JSON."""
+"""Where an index keeps a file whose name and hash are known."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from collections.abc import Sequence
 
 from pascal_install.errors import NetworkError, VerificationError
-from pascal_install.fetch import Fetcher, Page
+from pascal_install.fetch import Fetcher, faults
+from pascal_install.fetch.index_page import list_files, project_page
 from pascal_install.model.address import redact
 from pascal_install.model.build import Wheel
-
-_JSON = "application/vnd.pypi.simple.v1+json"
-_ACCEPT = f"{_JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 
 def find_on_indexes(fetcher: Fetcher, name: str, wheel: Wheel, index_urls: Sequence[str]) -> str:
@@ -24,24 +19,24 @@ def find_on_indexes(fetcher: Fetcher, name: str, wheel: Wheel, index_urls: Seque
     """
     said = []
     for index_url in index_urls:
-        page_url = f"{index_url.rstrip('/')}/{name}/"
+        page_url = project_page(index_url, name)
         try:
-            page = fetcher.get(page_url, headers={"Accept": _ACCEPT})
+            files = list_files(fetcher, index_url, name)
         except NetworkError as error:
             said.append(f"{error.summary}{f' ({error.cause})' if error.cause else ''}")
             if error.code not in ("not-found", "forbidden"):
                 raise
             continue
-        for filename, url, sha256 in _files(page):
-            if filename != wheel.filename:
+        for listed in files:
+            if listed.filename != wheel.filename:
                 continue
-            if sha256 and wheel.sha256 and sha256 != wheel.sha256:
+            if listed.sha256 and wheel.sha256 and listed.sha256 != wheel.sha256:
                 raise VerificationError(
                     f"{wheel.filename} on {redact(index_url)} is not the file that is recorded",
                     code="hash-mismatch",
-                    cause=f"recorded sha256 {wheel.sha256}, announced {sha256}",
+                    cause=f"recorded sha256 {wheel.sha256}, announced {listed.sha256}",
                 )
-            return url
+            return listed.url
         said.append(f"{redact(page_url)} lists no {wheel.filename}")
     raise NetworkError(
         f"no index holds {wheel.filename}",
@@ -49,19 +44,6 @@ def find_on_indexes(fetcher: Fetcher, name: str, wheel: Wheel, index_urls: Seque
         cause="\n".join(said),
         hints=("check PIP_INDEX_URL; a mirror may not hold old or large files",),
     )
-
-
-def list_files(fetcher: Fetcher, index_url: str, name: str) -> list[tuple[str, str, str]]:
-    """Give file name, address and SHA-256 (or nothing) of each file of a project, by its normalised name.
-
-    Raises NetworkError; a project that is not there has the code `not-found`.
-    """
-    page_url = f"{index_url.rstrip('/')}/{name}/"
-    page = fetcher.get(page_url, headers={"Accept": _ACCEPT})
-    try:
-        return list(_files(page))
-    except (ValueError, KeyError) as error:
-        raise _no_index_page(page_url) from error
 
 
 def check_page(fetcher: Fetcher, index_url: str, name: str) -> bool:
@@ -76,45 +58,5 @@ def check_page(fetcher: Fetcher, index_url: str, name: str) -> bool:
             return False
         raise
     if not found:
-        raise _no_index_page(f"{index_url.rstrip('/')}/{name}/")
+        raise faults.no_index_page(project_page(index_url, name), "it lists no file")
     return True
-
-
-def _no_index_page(page_url: str) -> NetworkError:
-    return NetworkError(
-        f"{redact(page_url)} is no page of a package index",
-        code="login-page",
-        cause="it lists no file; that is what a login page of a network or a filtering proxy looks like",
-        hints=("open the address in a browser on this network, and log in there or ask for access",),
-    )
-
-
-def _files(page: Page) -> Iterator[tuple[str, str, str]]:
-    """Give file name, address and SHA-256 (or nothing) of each file that a page lists."""
-    if page.content_type.partition(";")[0].strip() == _JSON:
-        for entry in json.loads(page.content)["files"]:
-            yield entry["filename"], urljoin(page.url, entry["url"]), entry.get("hashes", {}).get("sha256", "")
-        return
-    reader = _Links()
-    reader.feed(page.content.decode("utf-8", "replace"))
-    for link in reader.links:
-        url, fragment = urldefrag(urljoin(reader.base or page.url, link))
-        sha256 = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else ""
-        yield unquote(urlsplit(url).path.rpartition("/")[2]), url, sha256
-
-
-class _Links(HTMLParser):
-    """Collects the links of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.base = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take the address of a link, and the base that relative ones count from."""
-        address = dict(attrs).get("href")
-        if address and tag == "a":
-            self.links.append(address)
-        elif address and tag == "base":
-            self.base = address

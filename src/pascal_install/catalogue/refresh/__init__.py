@@ -1,0 +1,1 @@
+"""The catalogue kept current: what the indexes publish now, held against what is recorded."""
