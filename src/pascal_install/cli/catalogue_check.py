@@ -157,7 +157,7 @@ class _Network(NamedTuple):
 @contextmanager
 def _network(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Network]:
     """Reach hosts as the person's pip does; PyPI's address is the index of pip's settings."""
-    from pascal_install.installation.index_page import list_files
+    from pascal_install.fetch.index_page import list_files
     from pascal_install.installation.pip_settings import pip_settings
     from pascal_install.installation.selection import person_fetcher
 
@@ -167,7 +167,11 @@ def _network(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
         settings = settings._replace(cert=asked.cert)
     cache = cache_dir(environ)
     with person_fetcher(settings, asked.mirrors, offline=asked.offline, cache_dir=cache) as fetcher:
-        yield _Network(fetcher, lambda name: list_files(fetcher, settings.index_url, name), cache)
+
+        def listing(name: str) -> list[tuple[str, str, str]]:
+            return [file[:3] for file in list_files(fetcher, settings.index_url, name)]
+
+        yield _Network(fetcher, listing, cache)
 
 
 def _check_binaries(

@@ -11,8 +11,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pascal_install.installation.selection import Selected
 from pascal_install.catalogue.toml_text import to_toml
+from pascal_install.installation.selection import Selected
 from pascal_install.model.address import Mirror, mirrored, redact
 from pascal_install.model.plan import Pin, Plan
 

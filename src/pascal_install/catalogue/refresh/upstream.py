@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from pascal_install.fetch import Fetcher
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 #: Words of an `[[index]]`'s `refresh.upstream`: how the index is asked.
 UPSTREAMS = ("pypi", "simple", "github")

@@ -1,0 +1,243 @@
+"""Packages held against their upstreams, and the result written: all of it, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from pascal_install.catalogue.decode import parse_toml
+from pascal_install.catalogue.decode_package import decode_package
+from pascal_install.catalogue.fields import Fields
+from pascal_install.catalogue.refresh import github, pypi, simple
+from pascal_install.catalogue.refresh.compare import Comparison, Row, compare
+from pascal_install.catalogue.refresh.edit import edited, identity, new_file
+from pascal_install.catalogue.refresh.read_release import NotTaken, Reader, read_release
+from pascal_install.catalogue.refresh.upstream import Index, Offered, World, refreshable
+from pascal_install.errors import DataError, InstallerError, UsageError
+from pascal_install.inspection.kept import KeptReadings
+from pascal_install.inspection.remote import Progress
+from pascal_install.model.build import UNREAD
+from pascal_install.model.cuda import ANY
+from pascal_install.model.refreshed import Asked, Change, Refreshed
+
+_OFFER: Mapping[str, Callable[[Index, World], Iterator[Offered]]] = {
+    "pypi": pypi.offered,
+    "simple": simple.offered,
+    "github": github.offered,
+}
+_READERS = 3
+
+
+class Work(NamedTuple):
+    """What a refresh needs beside the packages' names."""
+
+    base: str
+    """The folder of the catalogue that is refreshed."""
+    target: str
+    """The folder that results go to; the same, or one that lies over it."""
+    world: World
+    kept: KeptReadings
+    today: str
+    only: Collection[str] = ()
+    """Ids of the indexes to ask; empty for all."""
+    on_step: Callable[[str], None] = lambda _: None
+    progress: Progress | None = None
+
+
+class Outcome(NamedTuple):
+    """What was found for one package, and the file to write."""
+
+    found: Refreshed
+    text: str
+
+
+def refresh(name: str, work: Work) -> Outcome:
+    """Ask the upstreams of one package; nothing is written yet. Raises NetworkError and DataError."""
+    path = os.path.join(work.target, "packages", f"{name}.toml")
+    below = _read(os.path.join(work.base, "packages", f"{name}.toml"))
+    text = _read(path) if work.target != work.base else below
+    raw_below, raw = parse_toml(below), parse_toml(text)
+    package = {**raw, **raw_below} if raw_below else raw
+    package["release"] = _laid_over(raw_below.get("release", []), raw.get("release", []))
+    indexes = refreshable(package, work.world.variants)
+    asked, changes, rows, sources = [], [], [], {}
+    for index in indexes:
+        if work.only and index.id not in work.only:
+            continue
+        work.on_step(f"{name}: asking {index.id}")
+        key, said = _source(index, work.today)
+        recorded = [release for release in package["release"] if release["index"] == index.id]
+        offered = tuple(_OFFER[index.upstream](index, work.world))
+        compared = compare(index, recorded, offered, key)
+        new = _read_new(index, compared, key, str(package["role"]), work)
+        changes += [*compared.changes, *(change for change, _ in new)]
+        of_index = [*_read_again(index, compared, recorded, offered, package, work, changes), *(row for _, row in new if row)]
+        asked.append(Asked(index.id, index.upstream, len(offered)))
+        rows += of_index
+        if of_index:
+            sources[key] = said
+    if not asked:
+        return Outcome(Refreshed(name, (), ()), "")
+    if any(change.kind == "alarm" for change in changes):
+        return Outcome(Refreshed(name, tuple(asked), tuple(changes)), "")
+    fields = {"data_date": work.today} if rows else {}
+    if len(asked) == len(indexes):
+        fields["checked"] = work.today
+    used = {part for row in rows for part in _parts(row)}
+    sources |= {key: said for key, said in raw_below.get("sources", {}).items() if key in used}
+    known = parse_toml(text).get("sources", {}) if text else {}
+    result = edited(
+        text or new_file(raw_below), rows, {key: said for key, said in sources.items() if key not in known}, fields
+    )
+    _check(result, name, work)
+    return Outcome(Refreshed(name, tuple(asked), tuple(changes), path if result != text else ""), result)
+
+
+def write(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Write all files aside, then give them their names; give their paths. Raises InstallerError; then nothing changed.
+
+    """
+    aside: list[tuple[str, str]] = []
+    try:
+        for outcome in outcomes:
+            path = outcome.found.path
+            if path:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with tempfile.NamedTemporaryFile(
+                    "w", dir=os.path.dirname(path), prefix=".", suffix=".part", delete=False, encoding="utf-8", newline=""
+                ) as file:
+                    aside.append((file.name, path))
+                    file.write(outcome.text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(file.name, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
+    except OSError as error:
+        for part, _ in aside:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+        raise InstallerError(
+            f"cannot write {error.filename or 'the catalogue'}", code="cannot-write", cause=error.strerror or str(error)
+        ) from error
+    for part, path in aside:
+        os.replace(part, path)
+    return tuple(path for _, path in aside)
+
+
+def package_names(base: str, target: str) -> tuple[str, ...]:
+    """Name the packages of both folders."""
+    found = set()
+    for folder in (base, target):
+        with contextlib.suppress(OSError):
+            files = os.listdir(os.path.join(folder, "packages"))
+            found |= {name.removesuffix(".toml") for name in files if name.endswith(".toml")}
+    return tuple(sorted(found))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}", code="bad-catalogue", cause=str(error)) from error
+
+
+def _laid_over(below: Sequence[Row], above: Sequence[Row]) -> list[Row]:
+    return list({**{identity(row): row for row in below}, **{identity(row): row for row in above}}.values())
+
+
+def _source(index: Index, today: str) -> tuple[str, str]:
+    """Give the key and the words of the source that this refresh is."""
+    place = {"pypi": "PyPI's page", "github": f"github.com/{index.repository} releases"}.get(index.upstream, index.page)
+    return f"{index.id}-{today}", f"{place.replace('{name}', index.package)}, read on {today}"
+
+
+def _read_new(
+    index: Index, compared: Comparison, key: str, role: str, work: Work
+) -> list[tuple[Change, Row | None]]:
+    """Read the releases that are not recorded, a few at a time."""
+    reader = Reader(work.world, work.kept, role, work.today, work.progress)
+
+    def one(group: Sequence[Offered]) -> tuple[Change, Row | None] | None:
+        work.on_step(f"{index.package}: reading {group[0].filename}")
+        row = read_release(index, group, key, reader)
+        names = tuple(offered.filename for offered in group)
+        platform = " ".join(group[0].platform or ())
+        if isinstance(row, NotTaken):
+            change = Change("skipped", index.id, group[0].version, group[0].variant, platform, names, row.why)
+            return (change, None) if row.is_news else None
+        return Change("new", index.id, row["version"], row["variant"], platform, names, _words(row)), row
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [found for found in pool.map(one, compared.groups) if found]
+
+
+def _words(row: Row) -> str:
+    if row["confidence"] == UNREAD:
+        return str(row["note"])
+    return f"{' '.join(row['architectures'])}, read from the wheel"
+
+
+def _read_again(
+    index: Index,
+    compared: Comparison,
+    recorded: Sequence[Row],
+    offered: Sequence[Offered],
+    package: Mapping[str, Any],
+    work: Work,
+    changes: list[Change],
+) -> list[Row]:
+    """Try the releases again whose device code could not be read when they were found."""
+    updated = {identity(row): row for row in compared.updated}
+    by_name = {one.filename: one for one in offered}
+    reader = Reader(work.world, work.kept, str(package["role"]), work.today, work.progress)
+    for release in recorded:
+        if release["confidence"] != UNREAD:
+            continue
+        wheels = [by_name[name] for name in by_name if by_name[name].version == release["version"]]
+        wheels = [one for one in wheels if one.platform == (release["os"], release["machine"])]
+        row = read_release(index, wheels, _source(index, work.today)[0], reader) if wheels else None
+        if row is None or isinstance(row, NotTaken) or row["confidence"] == UNREAD:
+            continue
+        after = {**updated.get(identity(release), release)}
+        after |= {field: row[field] for field in ("architectures", "confidence", "source")}
+        after.pop("note", None)
+        updated[identity(release)] = after
+        names = tuple(one.filename for one in wheels)
+        platform = f"{release['os']} {release['machine']}"
+        changes.append(
+            Change("changed", index.id, release["version"], release["variant"], platform, names, _words(row))
+        )
+    return list(updated.values())
+
+
+def _parts(row: Row) -> set[str]:
+    texts = [row.get("source", ""), *(wheel.get("source", "") for wheel in row["wheels"])]
+    return {part for text in texts for part in text.split("; ")}
+
+
+def _check(text: str, name: str, work: Work) -> None:
+    """Decode what is about to be written: it must never be something that cannot be read back."""
+    problems: list[str] = []
+    fields = Fields(parse_toml(text), f"packages/{name}.toml:", problems)
+    decode_package(fields, name, {*work.world.variants, "cpu", ANY})
+    if problems:
+        raise DataError(
+            f"what was found for {name} makes no sense", code="bad-catalogue", cause="\n".join(problems)
+        )
+
+
+def check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise UsageError for packages that the catalogue does not have."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(
+            f"not in the catalogue: {', '.join(unknown)}",
+            code="unknown-package",
+            hints=("pascal-install catalogue list names what it holds",),
+        )
