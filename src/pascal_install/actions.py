@@ -15,6 +15,7 @@ from pascal_install.api import (
     parse_requirement,
 )
 from pascal_install.catalogue.load import load, package_names
+from pascal_install.catalogue.locate import user_dir
 from pascal_install.errors import DataError, NetworkError
 from pascal_install.facts.host import require_gpus
 from pascal_install.installation.execute import Options, Outcome, execute
@@ -104,7 +105,8 @@ def read_locked(path: str, settings: Settings, environ: Mapping[str, str]) -> Lo
     host = find_host(settings, environ, target)
     require_gpus(host)
     names = tuple(str(package.name) for package in lock.packages)
-    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache_dir(environ))
+    cache, user = cache_dir(environ), user_dir(environ)
+    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, user=user, cache_dir=cache)
     return check_fits(read_lock(lock, path, target, host, catalogue), path, catalogue)
 
 
@@ -136,9 +138,9 @@ def find_case(settings: Settings, environ: Mapping[str, str]) -> Case:
 
     target = find_chosen_target(settings, environ)
     host = find_host(settings, environ, target)
-    cache = cache_dir(environ)
-    names = package_names(overlay=settings.catalogue, cache_dir=cache)
-    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache)
+    cache, user = cache_dir(environ), user_dir(environ)
+    names = package_names(overlay=settings.catalogue, user=user, cache_dir=cache)
+    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, user=user, cache_dir=cache)
     request = Request((), settings.torch_source, settings.allow_unconfirmed)
     return make_case(make_context(request, host, target, catalogue), environ)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from pascal_install.catalogue.load import load, load_gpus
+from pascal_install.catalogue.locate import user_dir
 from pascal_install.errors import HostError, TargetError, UsageError
 from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from pascal_install.installation.own_wheels import Named, Own
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+_STALE_AFTER_S = 90 * 24 * 3600
 
 
 class Settings(NamedTuple):
@@ -101,9 +106,12 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
             wanted, package = _read_own_wheel(one, target, settings, environ)
             asked += wanted
             own[package.name] = package
-    request = Request(tuple(asked), settings.torch_source, settings.allow_unconfirmed)
+    request = Request(
+        tuple(asked), settings.torch_source, settings.allow_unconfirmed, stale_before=stale_before()
+    )
     names, cache = names_needed(request), cache_dir(environ)
-    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, cache_dir=cache)
+    user = user_dir(environ)
+    catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, user=user, cache_dir=cache)
     if own:
         unknown = tuple(name for name in catalogue.unknown if name not in own)
         catalogue = catalogue._replace(packages={**catalogue.packages, **own}, unknown=unknown)
@@ -125,6 +133,11 @@ def _read_own_wheel(named: Named, target: Target, settings: Settings, environ: M
 
     store = os.path.join(cache_dir(environ), "wheels")
     return read_own_wheel(named, target, markers_for(target), store, lambda: make_fetcher(settings, environ))
+
+
+def stale_before() -> str:
+    """Give the ISO date (UTC) before which facts are old."""
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - _STALE_AFTER_S))
 
 
 def make_fetcher(settings: Settings, environ: Mapping[str, str]) -> Fetcher:
@@ -191,7 +204,7 @@ def find_host(settings: Settings, environ: Mapping[str, str], target: Target) ->
             code="gpu-not-given",
             hints=("give its GPU with --gpu, and its driver with --driver",),
         )
-    gpus = load_gpus(cache_dir=cache_dir(environ))
+    gpus = load_gpus(user=user_dir(environ), cache_dir=cache_dir(environ))
     return detect_host(
         gpus=settings.gpus,
         driver=settings.driver,

@@ -64,6 +64,7 @@ def _meta(data: Data) -> dict[str, Any]:
                 "never_from_pypi": package.never_from_pypi,
                 "uses": package.uses,
                 "one_of": package.one_of,
+                "checked": package.checked,
                 "date": data.dates[f"packages/{package.name}.toml"],
                 "platforms": platforms(package),
             }

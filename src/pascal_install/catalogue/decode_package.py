@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
+from datetime import date
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -14,11 +15,14 @@ from packaging.version import InvalidVersion, Version
 from pascal_install.catalogue.fields import Fields, Sources
 from pascal_install.catalogue.ranking import newest_first
 from pascal_install.model.address import redact
-from pascal_install.model.build import CONFIDENCE, EXISTENCE, Package, Release, Wheel
+from pascal_install.model.build import CONFIDENCE, EXISTENCE, UNREAD, Package, Release, Wheel
 from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CodeTarget, variant_cuda
 from pascal_install.model.request import Wanted
 
+#: How `catalogue refresh` asks an index, and what more it may be told.
+UPSTREAMS = ("pypi", "simple", "github")
+_REFRESH = ("upstream", "page", "repository", "variant_member", "variant")
 ROLES = ("torch", "torch-extension", "cuda", "python", "choice")
 SYSTEMS = ("linux", "windows")
 MACHINES = ("x86_64", "aarch64")
@@ -75,6 +79,7 @@ def decode_package(file: Fields, stem: str, variants: Collection[str] | None) ->
         never_from_pypi=file.text("never_from_pypi", ""),
         uses=_uses(file, context.role),
         one_of=_one_of(file, context.role),
+        checked=_date(file, "checked"),
     )
 
 
@@ -108,8 +113,33 @@ def _one_of(file: Fields, role: str) -> tuple[str, ...]:
 def _index(row: Fields) -> Index:
     mirrors = tuple(_template(row, "mirrors", template) for template in row.texts("mirrors"))
     index = Index(_template(row, "page", row.text("page", "")), _template(row, "file", row.text("file", "")), mirrors)
+    _check_refresh(row)
     row.close()
     return index
+
+
+def _check_refresh(row: Fields) -> None:
+    """Check how `catalogue refresh` asks an index; a plan needs nothing of it."""
+    how = row.mapping("refresh")
+    for key in how:
+        if key not in _REFRESH:
+            row.reject("refresh", f"a table of {', '.join(_REFRESH)}", key)
+    if how and how.get("upstream") not in UPSTREAMS:
+        row.reject("refresh", f"upstream = {' or '.join(repr(word) for word in UPSTREAMS)}", how.get("upstream"))
+    if how.get("upstream") == "github" and how.get("repository", "").count("/") != 1:
+        row.reject("refresh", 'repository = "OWNER/NAME"', how.get("repository"))
+    if how.get("upstream") == "simple" and not (how.get("page") or row.text("page", "")):
+        row.reject("refresh", "the address of its page", None)
+    _template(row, "refresh", how.get("page", ""))
+
+
+def _date(file: Fields, key: str) -> str:
+    text = file.text(key, "")
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        file.reject(key, "a date like 2026-11-23")
+        return ""
 
 
 def _template(row: Fields, key: str, template: str) -> str:
@@ -168,7 +198,7 @@ def _release(row: Fields, context: Context, of_several: str) -> Release:
         machine=row.choice("machine", MACHINES),
         publisher=publisher,
         index_url=index.page and _fill(index.page, context.name, version, variant, "", ""),
-        architectures=_architectures(row),
+        architectures=_architectures(row, row.text("confidence", "")),
         confidence=row.choice("confidence", CONFIDENCE),
         source=context.sources.expand(row),
         wheels=(),
@@ -226,9 +256,9 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _architectures(row: Fields) -> tuple[CodeTarget, ...]:
+def _architectures(row: Fields, confidence: str) -> tuple[CodeTarget, ...]:
     found = []
-    for text in row.texts("architectures", required=True):
+    for text in row.texts("architectures", required=confidence != UNREAD):
         try:
             found.append(CodeTarget.parse(text))
         except ValueError:

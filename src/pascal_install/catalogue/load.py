@@ -22,13 +22,16 @@ from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion
 from pascal_install.model.request import Wanted
 
 
-def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cache_dir: str) -> Catalogue:
+def load(
+    names: Sequence[str], os: str, machine: str, *, overlay: str = "", user: str = "", cache_dir: str
+) -> Catalogue:
     """Read these packages, by normalised name, for one platform. Names not found are in `Catalogue.unknown`.
 
     `overlay` is a folder of the same kind as resolver_data: its rows replace ours where they describe the same build,
-    and come beside them otherwise. Raises DataError for bad files, with all problems.
+    and come beside them otherwise. `user` is the person's own folder, between ours and the overlay: `refresh` writes
+    there. Raises DataError for bad files, with all problems.
     """
-    stores = [layer.store for layer in open_layers(overlay=overlay, cache_dir=cache_dir)]
+    stores = [layer.store for layer in open_layers(overlay=overlay, user=user, cache_dir=cache_dir)]
     metas = [store.read("meta.json") for store in stores]
     names = _with_those_meant(names, metas)
     ours, *laid_over = (_read(*layer, names, f"{os}_{machine}") for layer in zip(stores, metas, strict=True))
@@ -39,9 +42,10 @@ def load(names: Sequence[str], os: str, machine: str, *, overlay: str = "", cach
     return ours._replace(unknown=tuple(name for name in names if name not in ours.packages))
 
 
-def package_names(*, overlay: str = "", cache_dir: str) -> tuple[str, ...]:
+def package_names(*, overlay: str = "", user: str = "", cache_dir: str) -> tuple[str, ...]:
     """Name every package of the catalogue."""
-    metas = [layer.store.read("meta.json") for layer in open_layers(overlay=overlay, cache_dir=cache_dir)]
+    layers = open_layers(overlay=overlay, user=user, cache_dir=cache_dir)
+    metas = [layer.store.read("meta.json") for layer in layers]
     return tuple(sorted({name for meta in metas for name in meta["packages"]}))
 
 
@@ -53,15 +57,16 @@ class Layer(NamedTuple):
     store: Store
 
 
-def open_layers(*, overlay: str = "", cache_dir: str) -> tuple[Layer, ...]:
+def open_layers(*, overlay: str = "", user: str = "", cache_dir: str) -> tuple[Layer, ...]:
     """Open our catalogue and what lies over it, from below to above. Raises DataError for bad files."""
-    ours = packaged_or_compiled(cache_dir)
-    if not overlay:
-        return (Layer("built-in", ours),)
-    from pascal_install.catalogue.locate import data_dir
+    from pascal_install.catalogue.locate import data_dir, is_data_dir
 
-    labels = tuple(label for label, *_ in ours.read("tables.json")["variants"])
-    return Layer("built-in", ours), Layer(overlay, compiled(data_dir(overlay), cache_dir, labels))
+    layers = [Layer("built-in", packaged_or_compiled(cache_dir))]
+    for folder in (user if is_data_dir(user) else "", overlay):
+        if folder:
+            labels = {label for layer in layers for label, *_ in layer.store.read("tables.json")["variants"]}
+            layers.append(Layer(folder, compiled(data_dir(folder), cache_dir, tuple(sorted(labels)))))
+    return tuple(layers)
 
 
 def _with_those_meant(names: Sequence[str], metas: Sequence[dict[str, Any]]) -> list[str]:
@@ -88,6 +93,7 @@ def _read(store: Store, meta: dict[str, Any], names: Sequence[str], platform: st
                 never_from_pypi=facts["never_from_pypi"],
                 uses=tuple(Wanted(*wanted) for wanted in facts["uses"]),
                 one_of=tuple(facts["one_of"]),
+                checked=facts["checked"],
             )
     return Catalogue(
         packages=packages,
@@ -237,6 +243,6 @@ class Gpus:
         return self._files
 
 
-def load_gpus(*, overlay: str = "", cache_dir: str) -> Gpus:
-    """Open the table of GPUs; the overlay's cards come first. Raises DataError for bad files."""
-    return Gpus([layer.store for layer in open_layers(overlay=overlay, cache_dir=cache_dir)[::-1]])
+def load_gpus(*, overlay: str = "", user: str = "", cache_dir: str) -> Gpus:
+    """Open the table of GPUs; what lies above comes first. Raises DataError for bad files."""
+    return Gpus([layer.store for layer in open_layers(overlay=overlay, user=user, cache_dir=cache_dir)[::-1]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from pascal_install.errors import DataError
 
@@ -41,6 +42,22 @@ def compiled_dir(package: str = PACKAGE) -> str:
 def checkout_data_dir(package: str = PACKAGE) -> str:
     """Where the TOML stands in a checkout, beside `src`."""
     return os.path.join(os.path.dirname(os.path.dirname(package)), "resolver_data")
+
+
+def config_dir(environ: Mapping[str, str]) -> str:
+    """Give the folder of the person's settings: PASCAL_INSTALL_CONFIG_DIR, else the system's usual place."""
+    own = environ.get("PASCAL_INSTALL_CONFIG_DIR")
+    if own:
+        return own
+    usual = environ.get("APPDATA") if os.name == "nt" else environ.get("XDG_CONFIG_HOME")
+    home = os.path.expanduser("~")
+    base = usual or os.path.join(home, *(("AppData", "Roaming") if os.name == "nt" else (".config",)))
+    return os.path.join(base, "pascal-install")
+
+
+def user_dir(environ: Mapping[str, str]) -> str:
+    """Give the person's own catalogue, which lies over ours by itself; it may not exist."""
+    return os.path.join(config_dir(environ), "catalogue")
 
 
 def is_data_dir(folder: str) -> bool:

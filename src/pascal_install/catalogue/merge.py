@@ -34,6 +34,7 @@ def _package(below: Package, above: Package) -> Package:
         never_from_pypi=above.never_from_pypi or below.never_from_pypi,
         uses=above.uses or below.uses,
         one_of=above.one_of or below.one_of,
+        checked=max(above.checked, below.checked),
     )
 
 

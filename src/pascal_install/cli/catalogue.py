@@ -11,6 +11,7 @@ from pascal_install.errors import UsageError
 #: Each sub-command with its line in `--help`; `cli/catalogue_NAME.py` holds `parser` and `main`, as a command does.
 SUBCOMMANDS: Mapping[str, str] = {
     "list": "what it holds: packages, builds, versions, how each fact is known, how old it is",
+    "refresh": "what is new on the indexes, as a diff and then in your own folder",
     "check": "is it true: every field and row, the real wheels, the addresses, the symbols",
 }
 

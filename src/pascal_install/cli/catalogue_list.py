@@ -8,6 +8,7 @@ from datetime import date
 
 from pascal_install.api import cache_dir
 from pascal_install.catalogue.load import open_layers
+from pascal_install.catalogue.locate import user_dir
 from pascal_install.catalogue.overview import overview
 from pascal_install.cli.options import Parser, add_output, settings_of
 from pascal_install.cli.plan import wants_color
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print one line for each part."""
     options = parser(environ).parse_args(arguments)
     settings = settings_of(options)
-    parts = overview(open_layers(overlay=settings.catalogue, cache_dir=cache_dir(environ)))
+    parts = overview(open_layers(overlay=settings.catalogue, user=user_dir(environ), cache_dir=cache_dir(environ)))
     unknown = sorted(set(options.packages) - {part.name for part in parts if part.role})
     if unknown:
         raise UsageError(f"not in the catalogue: {', '.join(unknown)}", code="unknown-package")

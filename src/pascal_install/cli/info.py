@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pascal_install.api import cache_dir, find_chosen_target, find_host
 from pascal_install.catalogue.load import load
+from pascal_install.catalogue.locate import user_dir
 from pascal_install.cli.options import Parser, add_machine, add_output, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.facts.host import require_gpus
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settings = settings_of(options)
     target = find_chosen_target(settings, environ)
     host = find_host(settings, environ, target)
-    catalogue = load(("torch",), target.os, target.machine, overlay="", cache_dir=cache_dir(environ))
+    catalogue = load(("torch",), target.os, target.machine, user=user_dir(environ), cache_dir=cache_dir(environ))
     support = support_of(make_context(Request(()), host, target, catalogue))
     if options.format == "json":
         from pascal_install.report.document import to_json

@@ -13,9 +13,10 @@ EXISTENCE = ("proven", "tag-workflow", "matrix", "posttag-workflow", "dropped")
 CONFIRMED = frozenset({"proven", "tag-workflow"})
 
 #: Confidence of a release's list of architectures, strongest first.
-CONFIDENCE = ("binary", "script", "release-notes", "user-report", "matrix", "disputed")
+CONFIDENCE = ("binary", "script", "release-notes", "user-report", "matrix", "disputed", "unread")
 
-#: Confidence of a build that a foreign lock names and nobody knows: its wheel is read once it is here.
+#: Nobody has read the device code: a row that a refresh could not read, which no plan picks; or a build that a foreign
+#: lock names, whose wheel is read once it is here.
 UNREAD = "unread"
 
 
@@ -104,6 +105,8 @@ class Package(NamedTuple):
     """For `python`: the packages that bring its device code."""
     one_of: tuple[str, ...] = ()
     """For `choice`: the distributions, most wanted first; the last one reaches furthest back."""
+    checked: str = ""
+    """ISO date when all its upstreams were last asked; empty where that is not known."""
 
 
 class VariantFacts(NamedTuple):

@@ -22,3 +22,5 @@ class Request(NamedTuple):
     allow_unconfirmed: bool = False
     unpublished: frozenset[str] = frozenset()
     """Addresses that their host says do not exist."""
+    stale_before: str = ""
+    """ISO date: facts that were last checked before it are old, and the plan says so. Empty: nothing is."""

@@ -12,7 +12,19 @@ from pascal_install.resolve.context import Context
 def notes_for(pins: tuple[Pin, ...], context: Context, asked: Request) -> tuple[str, ...]:
     """Collect the notes of a plan: assumptions first, then what will not work or will be slow, from data."""
     names = {pin.build.release.name for pin in pins} | {wanted.name for wanted in asked.wanted}
-    return (*_assumptions(pins, context), *_bundled_libraries(pins, context), *advice(names, "plan", context))
+    known = (*_assumptions(pins, context), *_bundled_libraries(pins, context), *advice(names, "plan", context))
+    return (*_age(pins, context, asked), *known)
+
+
+def _age(pins: tuple[Pin, ...], context: Context, asked: Request) -> list[str]:
+    """Say when the plan rests on facts that nobody has checked for long: one line, for the oldest of them."""
+    names = dict.fromkeys(pin.build.release.name for pin in pins)
+    dates = {name: context.catalogue.packages[name].checked or context.catalogue.data_date for name in names}
+    old = [name for name, date in dates.items() if date and date < asked.stale_before]
+    if not old:
+        return []
+    when = min(dates[name] for name in old)
+    return [f"{', '.join(old)}: last looked up on {when}; `pascal-install catalogue refresh` finds what is newer"]
 
 
 def advice(names: set[str], when: str, context: Context) -> tuple[str, ...]:

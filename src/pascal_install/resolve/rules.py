@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pascal_install.model.build import CONFIRMED, Release, Wheel
+from pascal_install.model.build import CONFIRMED, UNREAD, Release, Wheel
 from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import ANY, Coverage, variant_cuda
 from pascal_install.model.plan import Rejection
@@ -70,7 +70,8 @@ def has_kernels(release: Release, context: Context) -> Rejection | None:
     if not left_out:
         return None
     needed = ", ".join(dict.fromkeys(f"{gpu.capability.sm} ({gpu.name})" for gpu in left_out if gpu.capability))
-    carried = " ".join(str(target) for target in release.architectures) or "no device code"
+    nothing = "a wheel that nobody has read yet" if release.confidence == UNREAD else "no device code"
+    carried = " ".join(str(target) for target in release.architectures) or nothing
     return reject(release, "kernel-coverage", f"code for {needed}", carried, release.source)
 
 

@@ -52,8 +52,10 @@ def edited(text: str, releases: Sequence[Row], sources: Mapping[str, str], field
 
 def new_file(base: Mapping[str, Any]) -> str:
     """Begin a file that lies over another one: its head and indexes, without a release."""
-    head = {key: value for key, value in base.items() if not isinstance(value, (dict, list)) or key == "index"}
-    return to_toml({**head, **{key: base[key] for key in ("uses", "one_of") if key in base}})
+    kept = ("uses", "one_of", "index")
+    return to_toml(
+        {key: value for key, value in base.items() if key in kept or (isinstance(value, (str, int)) and key != "checked")}
+    )
 
 
 def release_text(release: Row) -> str:

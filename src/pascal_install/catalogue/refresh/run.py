@@ -75,7 +75,10 @@ def refresh(name: str, work: Work) -> Outcome:
         compared = compare(index, recorded, offered, key)
         new = _read_new(index, compared, key, str(package["role"]), work)
         changes += [*compared.changes, *(change for change, _ in new)]
-        of_index = [*_read_again(index, compared, recorded, offered, package, work, changes), *(row for _, row in new if row)]
+        of_index = [
+            *_read_again(index, compared, recorded, offered, package, work, changes),
+            *(row for _, row in new if row),
+        ]
         asked.append(Asked(index.id, index.upstream, len(offered)))
         rows += of_index
         if of_index:
@@ -98,9 +101,7 @@ def refresh(name: str, work: Work) -> Outcome:
 
 
 def write(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Write all files aside, then give them their names; give their paths. Raises InstallerError; then nothing changed.
-
-    """
+    """Write all files aside, then give them their names; give their paths. Raises InstallerError: nothing changed."""
     aside: list[tuple[str, str]] = []
     try:
         for outcome in outcomes:
@@ -108,7 +109,13 @@ def write(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
             if path:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with tempfile.NamedTemporaryFile(
-                    "w", dir=os.path.dirname(path), prefix=".", suffix=".part", delete=False, encoding="utf-8", newline=""
+                    "w",
+                    dir=os.path.dirname(path),
+                    prefix=".",
+                    suffix=".part",
+                    delete=False,
+                    encoding="utf-8",
+                    newline="",
                 ) as file:
                     aside.append((file.name, path))
                     file.write(outcome.text)
@@ -157,9 +164,7 @@ def _source(index: Index, today: str) -> tuple[str, str]:
     return f"{index.id}-{today}", f"{place.replace('{name}', index.package)}, read on {today}"
 
 
-def _read_new(
-    index: Index, compared: Comparison, key: str, role: str, work: Work
-) -> list[tuple[Change, Row | None]]:
+def _read_new(index: Index, compared: Comparison, key: str, role: str, work: Work) -> list[tuple[Change, Row | None]]:
     """Read the releases that are not recorded, a few at a time."""
     reader = Reader(work.world, work.kept, role, work.today, work.progress)
 
@@ -227,9 +232,7 @@ def _check(text: str, name: str, work: Work) -> None:
     fields = Fields(parse_toml(text), f"packages/{name}.toml:", problems)
     decode_package(fields, name, {*work.world.variants, "cpu", ANY})
     if problems:
-        raise DataError(
-            f"what was found for {name} makes no sense", code="bad-catalogue", cause="\n".join(problems)
-        )
+        raise DataError(f"what was found for {name} makes no sense", code="bad-catalogue", cause="\n".join(problems))
 
 
 def check_names(names: Sequence[str], known: Sequence[str]) -> None:

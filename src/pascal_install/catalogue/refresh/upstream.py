@@ -13,9 +13,6 @@ from pascal_install.fetch import Fetcher
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-#: Words of an `[[index]]`'s `refresh.upstream`: how the index is asked.
-UPSTREAMS = ("pypi", "simple", "github")
-
 
 class World(NamedTuple):
     """How upstreams are reached."""
