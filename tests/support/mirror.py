@@ -32,8 +32,9 @@ from support.mirror_server import FAULTS, GITHUB_CDN, Fault, LoggedRequest, Serv
 
 PYTORCH, PYTORCH_CDN = "download.pytorch.org", "download-r2.pytorch.org"
 GITHUB = "github.com"
+GITHUB_API = "api.github.com"
 PYPI = "pypi.test"
-HOSTS = (PYTORCH, PYTORCH_CDN, GITHUB, GITHUB_CDN, PYPI)
+HOSTS = (PYTORCH, PYTORCH_CDN, GITHUB, GITHUB_API, GITHUB_CDN, PYPI)
 _STORES = frozenset({PYTORCH, PYTORCH_CDN, GITHUB_CDN})
 
 
@@ -46,6 +47,7 @@ class Mirror:
         With both and port 443, in a network namespace whose hosts file names this machine, addresses need no mirror.
         """
         self._files: dict[str, bytes | Path] = {}
+        self._headers: dict[str, dict[str, str]] = {}
         self._links: dict[tuple[str, str], list[Link]] = {}
         self._releases: dict[str, str] = {}
         self._faults: list[tuple[Fault, list[int | None]]] = []
@@ -114,6 +116,12 @@ class Mirror:
         """Serve a file as it is. Gives its real address."""
         self._files[f"{host}/{path.lstrip('/')}"] = content
         return f"https://{host}/{quote(path.lstrip('/'))}"
+
+    def add_page(self, host: str, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> str:
+        """Serve a page, `path` with its query, with these headers. Gives its address here."""
+        self._files[f"{host}/{path}"] = content
+        self._headers[f"{host}/{path}"] = dict(headers or {})
+        return f"{self.base(host)}/{path}"
 
     def add_wheel(
         self,
@@ -251,13 +259,21 @@ class Mirror:
         query = f"sp=r&sv=2018-11-09&X-Amz-Expires=300&sig={signature}"
         return f"{self._absolute(GITHUB_CDN)}/{stored}?{query}"
 
+    def headers(self, location: str, query: str) -> dict[str, str]:
+        """Give what a page comes with beside its body."""
+        known = self._headers.get(f"{location}?{query}") or self._headers.get(location, {})
+        return {name: text for name, text in known.items() if name != "Content-Type"}
+
     def content(self, location: str, query: str, accept: str, fault: str) -> tuple[bytes | Path, str] | int:
         """Give the body and its type, or a status."""
         host, _, path = location.partition("/")
         if host == GITHUB_CDN and not any(f"sig={one}" in query.split("&") for one in self._signatures):
             return 403
+        whole = f"{location}?{query}"
+        if whole in self._files:
+            return self._files[whole], self._headers[whole].get("Content-Type", "application/json")
         if location in self._files:
-            return self._files[location], _kind(path)
+            return self._files[location], self._headers.get(location, {}).get("Content-Type", _kind(path))
         page = self._page(location, accept, fault)
         if page is not None:
             return page

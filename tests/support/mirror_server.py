@@ -154,6 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._finish(501, *place, has_body, {})
             return
         headers = {"ETag": etag, "Accept-Ranges": "none" if fault == "no-ranges" else "bytes"}
+        headers |= self.server.mirror.headers(f"{place[0]}/{place[1]}", place[2])
         if self.headers.get("If-None-Match") == etag:
             self._finish(304, *place, has_body, headers)
             return

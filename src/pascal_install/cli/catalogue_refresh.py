@@ -111,8 +111,9 @@ def _work(options: argparse.Namespace, environ: Mapping[str, str], base: str, ta
             target=target,
             world=World(
                 fetcher=fetcher,
-                pypi_urls=() if settings.no_index else (settings.index_url,),
+                pypi_url="" if settings.no_index else settings.index_url,
                 variants=sorted(labels, key=lambda label: variant_cuda(label) or CudaVersion(0, 0)),
+                mirrors=asked.mirrors,
                 github_token=environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or "",
             ),
             kept=KeptReadings(cache),

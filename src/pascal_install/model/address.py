@@ -30,6 +30,15 @@ def mirrored(url: str, mirrors: Sequence[Mirror]) -> str:
     return replacement + url[len(source) :]
 
 
+def original(url: str, mirrors: Sequence[Mirror]) -> str:
+    """Undo `mirrored`: give the address that a mirror stands for, so that it can be recorded."""
+    fitting = [mirror for mirror in mirrors if url == mirror[1] or url.startswith(mirror[1] + "/")]
+    if not fitting:
+        return url
+    source, replacement = max(fitting, key=lambda mirror: len(mirror[1]))
+    return source + url[len(replacement) :]
+
+
 def redact(url: str) -> str:
     """Take user names, passwords, tokens and signed queries out of an address before it is shown or stored."""
     scheme, separator, rest = url.partition("://")

@@ -20,7 +20,7 @@ def refreshed(found: Sequence[Refreshed], *, color: bool = False) -> str:
     for package in found:
         asked = ", ".join(f"{one.id} lists {one.wheels} wheels" for one in package.asked)
         counts = ", ".join(f"{len(package.of_kind(kind))} {kind}" for kind in KINDS if package.of_kind(kind))
-        lines.append(f"{style.strong(package.name)}  {asked or 'no index of it says how it is refreshed'}")
+        lines.append(f"{style.strong(package.name)}  {asked or 'nothing to ask'}")
         lines.append(f"  {counts or 'nothing new'}" if package.asked else "")
         lines += [line for kind in KINDS for line in _lines(package.of_kind(kind))]
     return "\n".join(line for line in lines if line) + "\n"

@@ -40,7 +40,7 @@ def compare(index: Index, recorded: Sequence[Row], offered: Iterable[Offered], s
     proven = gone = 0
     for place, release in enumerate(recorded):
         after = copy.deepcopy(release)
-        for wheel in after["wheels"]:
+        for wheel in after.get("wheels", ()):
             filename = filename_of(index.package, release, wheel)
             key = _key(index, release.get("variant", ""), filename)
             seen.add(key)

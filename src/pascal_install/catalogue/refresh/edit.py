@@ -54,7 +54,11 @@ def new_file(base: Mapping[str, Any]) -> str:
     """Begin a file that lies over another one: its head and indexes, without a release."""
     kept = ("uses", "one_of", "index")
     return to_toml(
-        {key: value for key, value in base.items() if key in kept or (isinstance(value, (str, int)) and key != "checked")}
+        {
+            key: value
+            for key, value in base.items()
+            if key in kept or (isinstance(value, (str, int)) and key != "checked")
+        }
     )
 
 

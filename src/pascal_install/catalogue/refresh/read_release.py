@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -19,10 +20,12 @@ from pascal_install.errors import NetworkError
 from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import Progress, RemoteSource
 from pascal_install.model.build import UNREAD
+from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CudaVersion
 
-_CUDA = re.compile(r"^cuda\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
+_CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
 _LOCAL = re.compile(r"__version__\b[^=\n]*=\s*['\"][^'\"+]*\+([a-z]+[0-9]*)")
+_BUILT_WITH = re.compile(r"\+(cu\d{2,3})\b")
 _PINNED = re.compile(r"==\s*(\d+)\.(\d+)")
 
 
@@ -120,7 +123,7 @@ def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requireme
 
 def _variant(member: str, requires: Sequence[Requirement]) -> str:
     """Find the CUDA variant in a version.py, else in what the wheel requires; `cpu` where version.py says so."""
-    for pattern in (_CUDA, _LOCAL):
+    for pattern in (_CUDA, _LOCAL, _BUILT_WITH):
         said = pattern.search(member)
         if said:
             return f"cu{said[1].replace('.', '')}" if pattern is _CUDA else said[1]
@@ -138,13 +141,19 @@ def _torch(one: Offered, requires: Sequence[Requirement]) -> str:
     for part in one.version.partition("+")[2].split("."):
         if part.startswith("torch"):
             return one.version.partition("torch")[2]
-    return _pinned(requires, "torch", exact=True)
-
-
-def _pinned(requires: Sequence[Requirement], name: str, *, exact: bool = False) -> str:
     for requirement in requires:
-        is_it = requirement.name == name if exact else requirement.name.startswith(name)
-        for one in requirement.specifier if is_it else ():
+        if requirement.name == "torch" and requirement.specifier:
+            pinned = _pinned((requirement,), "torch")
+            text = pinned or ",".join(sorted(map(str, requirement.specifier), reverse=True))
+            with contextlib.suppress(ValueError):
+                check_torch(text)
+                return text
+    return ""
+
+
+def _pinned(requires: Sequence[Requirement], prefix: str) -> str:
+    for requirement in requires:
+        for one in requirement.specifier if requirement.name.startswith(prefix) else ():
             if one.operator == "==" and not one.version.endswith("*"):
                 return one.version.partition("+")[0]
     return ""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, read_filename, variant_in
 from pascal_install.errors import NetworkError
 from pascal_install.fetch.index_page import ACCEPT, Listed, listed_files
+from pascal_install.model.address import original
 
 
 def offered(index: Index, world: World) -> Iterator[Offered]:
@@ -29,7 +30,7 @@ def offered(index: Index, world: World) -> Iterator[Offered]:
         for listed in listed_files(page):
             one = as_offered(listed, index.package, label)
             if one is not None:
-                yield one
+                yield one._replace(url=original(one.url, world.mirrors))
 
 
 def as_offered(listed: Listed, package: str, label: str = "") -> Offered | None:

@@ -9,6 +9,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from pascal_install.fetch import Fetcher
+from pascal_install.model.address import Mirror
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -18,10 +19,12 @@ class World(NamedTuple):
     """How upstreams are reached."""
 
     fetcher: Fetcher
-    pypi_urls: Sequence[str]
-    """The indexes that stand for PyPI, from pip's settings."""
+    pypi_url: str
+    """The index that stands for PyPI, from pip's settings; empty where they forbid it."""
     variants: Sequence[str]
     """The CUDA variants that cuda.toml knows, oldest first."""
+    mirrors: Sequence[Mirror] = ()
+    """What an address is recorded without."""
     github_token: str = ""
     github_url: str = "https://api.github.com"
 
