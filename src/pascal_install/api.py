@@ -106,9 +106,7 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
             wanted, package = _read_own_wheel(one, target, settings, environ)
             asked += wanted
             own[package.name] = package
-    request = Request(
-        tuple(asked), settings.torch_source, settings.allow_unconfirmed, stale_before=stale_before()
-    )
+    request = Request(tuple(asked), settings.torch_source, settings.allow_unconfirmed, stale_before=stale_before())
     names, cache = names_needed(request), cache_dir(environ)
     user = user_dir(environ)
     catalogue = load(names, target.os, target.machine, overlay=settings.catalogue, user=user, cache_dir=cache)

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "inspect": "which architectures a wheel, library or environment carries",
     "info": "GPUs, driver and target, as detected, and how",
     "doctor": "what is wrong with this environment, and the plan that mends it",
-    "catalogue": "the data behind it: list, check",
+    "catalogue": "the data behind it: list, check, refresh",
     "rollback": "back to what was there before the last install",
     "completion": "print the completion script of a shell",
 }
