@@ -117,8 +117,8 @@ def deciding(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[tuple[Bi
     With a `cuda_label`, a group that has libraries for it is these only.
 
     torch: libtorch_cuda (libtorch_cuda_cu and _cpp before 2.0). Elsewhere all with device code, but not NVIDIA's own
-    that ride along, nor those made for single devices only (`sm_90a`: a fast path beside the general one) - unless
-    there is nothing else.
+    that ride along, nor fast paths beside the general one - those made for single devices only (`sm_90a`), and
+    FlashAttention - unless there is nothing else.
     """
     with_code = [binary for binary in binaries if any(group.targets for group in binary.library.nv_fatbin.groups)]
     for matters in (_is_torch, _is_general, _is_not_nvidia):
@@ -168,7 +168,11 @@ def _is_not_nvidia(binary: Binary) -> bool:
 
 
 def _is_general(binary: Binary) -> bool:
-    return _is_not_nvidia(binary) and any(_is_for_many(group.targets) for group in binary.library.nv_fatbin.groups)
+    # FlashAttention needs 8.0 (its README), and packages that carry it choose by compute capability: xformers and vllm
+    # run below 8.0 with their other kernels.
+    if not _is_not_nvidia(binary) or "flash" in binary.member.lower():
+        return False
+    return any(_is_for_many(group.targets) for group in binary.library.nv_fatbin.groups)
 
 
 def _is_for_many(targets: tuple[CodeTarget, ...]) -> bool:

@@ -198,3 +198,24 @@ def test_nvidias_libraries_are_known_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["libtorch_cuda.so", "libctranslate2-c75cca97.so.4.6.0", "exllamav2_ext.pyd", "_C.so"])
 def test_other_libraries_are_not_nvidias(name: str) -> None:
     assert not is_nvidia(name)
+
+
+def test_flash_attention_beside_other_kernels_is_a_fast_path() -> None:
+    # xformers 0.0.26.post1 and vllm 0.9.2 take their other kernels where FlashAttention has none.
+    general = binary("xformers/_C.so", "70 x sm_50 sm_60 sm_61 sm_70 sm_75 sm_80 sm_90 compute_50")
+    flash = binary("xformers/_C_flashattention.so", "48 x sm_80 sm_90 compute_80")
+    pascal = ComputeCapability(6, 1)
+    found = decide([general, flash], pascal)
+    assert found is not None
+    assert (found.verdict.coverage.kind, found.because.member) == ("cubin", "xformers/_C.so")
+    assert "sm_60" in map(str, architectures([general, flash]))
+    vllm = binary("vllm/_C.abi3.so", "20 x sm_70 sm_75 sm_80"), binary("vllm/vllm_flash_attn/_vllm_fa2_C.so", "sm_80")
+    assert [group[0].member for group in deciding(vllm)] == ["vllm/_C.abi3.so"]
+
+
+def test_flash_attention_alone_decides() -> None:
+    only = binary("flash_attn_2_cuda.cpython-311-x86_64-linux-gnu.so", "72 x sm_80 sm_90")
+    assert list(map(str, architectures([only]))) == ["sm_80", "sm_90"]
+    found = decide([only], ComputeCapability(7, 5))
+    assert found is not None
+    assert found.verdict.coverage.kind == "none"

@@ -196,7 +196,9 @@ def test_what_is_compiled_on_the_machine_is_not_compared(
     assert "nothing to compare" in capsys.readouterr().out
 
 
-def test_what_was_read_is_not_fetched_again(shelf: Shelf, check: Callable[..., int]) -> None:
+def test_what_was_read_is_not_fetched_again(
+    shelf: Shelf, check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     shelf.release("1.0", "sm_70", {"cp311": {"ours/_C.so": library(70)}})
     shelf.write()
     assert check() == 0
@@ -204,6 +206,13 @@ def test_what_was_read_is_not_fetched_again(shelf: Shelf, check: Callable[..., i
     assert check() == 0
     assert check("--offline") == 0
     assert shelf.mirror.requests == ()
+    shelf.release("1.1", "sm_60", {"cp311": {"ours/_C.so": library(60)}})
+    shelf.write()
+    capsys.readouterr()
+    assert check("--offline") == 7
+    said = capsys.readouterr().out
+    assert "ours-1.1-cp311-cp311-manylinux2014_x86_64.whl: not read yet" in said
+    assert "1 wheels of 2 releases read: 1 agrees, 1 unread" in said
 
 
 def test_the_same_library_in_another_wheel_is_not_fetched_again(shelf: Shelf, check: Callable[..., int]) -> None:

@@ -97,12 +97,7 @@ def check_binaries(
             outcomes[job.wheel.sha256] = binaries
     to_read = list({job.wheel.sha256: job for job in jobs if job.wheel.sha256 not in outcomes}.values())
     if to_read:
-        addresses = addresses_of([(job.release.name, job.wheel) for job in to_read], index)
-        watch.announce(len(to_read), sum(job.wheel.size_bytes or 0 for job in to_read), is_exact=False)
-        try:
-            outcomes |= _Reader(addresses, fetcher, kept, watch).all(to_read, workers)
-        finally:
-            watch.close()
+        outcomes |= _read(to_read, index, fetcher, kept, watch, workers)
     rows: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
         rows.setdefault((job.row.file, job.row.number), []).append(job)
@@ -111,6 +106,22 @@ def check_binaries(
 
 Outcome = tuple[Binary, ...] | str
 """The libraries that can decide, or why they could not be read."""
+
+
+def _read(
+    jobs: Sequence[Job], index: Index, fetcher: RangeFetcher, kept: KeptReadings, watch: Watch, workers: int
+) -> dict[str, Outcome]:
+    try:
+        addresses = addresses_of([(job.release.name, job.wheel) for job in jobs], index)
+    except NetworkError as error:
+        if error.code != "offline":
+            raise
+        return dict.fromkeys((job.wheel.sha256 for job in jobs), "not read yet, and --offline forbids it")
+    watch.announce(len(jobs), sum(job.wheel.size_bytes or 0 for job in jobs), is_exact=False)
+    try:
+        return _Reader(addresses, fetcher, kept, watch).all(jobs, workers)
+    finally:
+        watch.close()
 
 
 def addresses_of(wheels: Iterable[tuple[str, Wheel]], index: Index) -> dict[str, str]:
