@@ -44,7 +44,8 @@ wheels = [
   {{tag = "{tag}", sha256 = "{sha256}"}},
 ]
 """
-VARIANT = '[[variant]]\nlabel = "cu126"\nmin_driver_linux = "525"\nmin_driver_windows = "528"\nsource = "a b"\n\n'
+VARIANT = '[[variant]]\nlabel = "cu118"\nmin_driver_linux = "450"\nmin_driver_windows = "452"\nsource = "a b"\n\n'
+VARIANT += '[[variant]]\nlabel = "cu126"\nmin_driver_linux = "525"\nmin_driver_windows = "528"\nsource = "a b"\n\n'
 TAG = "cp311-cp311-manylinux2014_x86_64"
 
 
@@ -131,6 +132,7 @@ def test_another_cuda_minor_that_loads_becomes_evidence(
     shelf.add_torch("2.6.0", pair, "cu126")
     shelf.add_extension("1.0", pair)
     shelf.add_extension("1.1", BuiltPair(tmp_path / "eleven", cuda="11.0"))
+    shelf.add_extension("1.2", BuiltPair(tmp_path / "other"), "cu118")
     file = Path(shelf.write()) / "packages/ext.toml"
     before = file.read_text(encoding="utf-8").splitlines()
     assert check("--write-source") == 0
@@ -139,11 +141,12 @@ def test_another_cuda_minor_that_loads_becomes_evidence(
     proof = f"the symbols of ext-1.0-{TAG}.whl resolve beside torch-2.6.0-{TAG}.whl (cu126)"
     assert changed[1:] == ['torch_variants = ["cu126"]', f'source = "{proof}; our own build"']
     found = {one.version: one.torch_variants for one in decode(str(shelf.folder)).packages["ext"].releases}
-    assert found == {"1.0": ("cu126",), "1.1": ()}
+    assert found == {"1.0": ("cu126",), "1.1": (), "1.2": ()}
     assert check("--format", "json", "--quiet") == 0
     states = pairs_in(capsys.readouterr().out)
     assert states["1.0", "2.6.0 cu126"] == ("loads", True)
     assert states["1.1", "2.6.0 cu126"] == ("fails", False)
+    assert states["1.2", "2.6.0 cu126"] == ("loads", False)  # another CUDA major: told, and not written
 
 
 def test_further_variants_are_added_to_those_that_are_there(

@@ -15,6 +15,7 @@ from pascal_install.catalogue.load import load, load_gpus, package_names
 from pascal_install.catalogue.ranking import newest_first
 from pascal_install.model.build import CONFIRMED, Release
 from pascal_install.model.cuda import ComputeCapability, coverage
+from pascal_install.resolve.rules import fits_torch
 from support.catalogue_files import REAL
 
 PASCAL = ComputeCapability(6, 1)
@@ -223,3 +224,13 @@ def test_no_file_names_the_address_of_pypi() -> None:
         text = path.read_text(encoding="utf-8")
         assert re.search(r"pypi[.]org", text) is None
         assert "pythonhosted" not in text
+
+
+def test_symbols_let_xformers_beside_another_minor_of_cuda(data: Data) -> None:
+    # pip installs just this pair: xformers 0.0.28.post3 asks for torch==2.5.1, which PyPI has for CUDA 12.4 only.
+    rows = {(one.version, one.os): one for one in data.packages["xformers"].releases if one.publisher == "pypi"}
+    torch = release(data, "2.5.1", index="pypi")
+    assert fits_torch(rows["0.0.28.post3", "linux"], torch)
+    assert "the symbols of xformers-0.0.28.post3" in rows["0.0.28.post3", "linux"].source
+    # Its symbols resolve too, but CUDA 13 beside CUDA 12 is promised by nobody.
+    assert not fits_torch(rows["0.0.33", "linux"], release(data, "2.9.0", index="pypi"))

@@ -18,6 +18,7 @@ from pascal_install.inspection.remote import RangeFetcher
 from pascal_install.model.build import Package, Release, Wheel
 from pascal_install.model.checked import CheckedPair
 from pascal_install.model.coupling import torch_matches
+from pascal_install.model.cuda import variant_cuda
 from pascal_install.resolve.rules import fits_torch
 
 _KIND = "pairs"
@@ -164,10 +165,14 @@ def _checked(pair: Pair, state: str, why: tuple[str, ...]) -> CheckedPair:
 
 
 def evidence(pairs: Iterable[Pair], found: Iterable[CheckedPair]) -> Iterator[tuple[Pair, CheckedPair]]:
-    """Pick what a row can learn: the extension loads beside another CUDA variant of the one torch that it is made for.
+    """Pick what a row can learn: the extension loads beside another CUDA minor of the one torch that it is made for.
 
-    Of another torch version this proves too little: symbols tell nothing of how structures are laid out.
+    Of another torch version, or another CUDA major, this proves too little: symbols tell nothing of how structures are
+    laid out, and only within a major does NVIDIA promise that builds go together (CUDA Compatibility guide, "Minor
+    Version Compatibility").
     """
     for pair, checked in zip(pairs, found, strict=True):
-        if checked.state == "loads" and not checked.said and pair.release.torch == checked.torch:
+        majors = {cuda.major for label in (checked.variant, checked.torch_variant) if (cuda := variant_cuda(label))}
+        is_same = pair.release.torch == checked.torch and len(majors) == 1
+        if checked.state == "loads" and not checked.said and is_same:
             yield pair, checked
