@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import make_wheelhouse
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, settings_of
+from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, packages_of, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     color = wants_color(options, environ)
     watch = Watch(quiet=options.quiet, verbose=options.verbose, color=color)
     settings = settings_of(options)
-    plan, names = make_wheelhouse(options.packages, options.dest, settings, environ, watch, watch.progress)
+    plan, names = make_wheelhouse(packages_of(options), options.dest, settings, environ, watch, watch.progress)
     if names is None:
         from pascal_install.report import text
 

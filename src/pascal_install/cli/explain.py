@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import find_facts
-from pascal_install.cli.options import Parser, add_output, add_resolving, settings_of
+from pascal_install.cli.options import Parser, add_output, add_resolving, packages_of, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
 from pascal_install.resolve.search import search_meant
@@ -30,7 +30,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """List the candidates; 3 where none of them serves."""
     options = parser(environ).parse_args(arguments)
-    found = search_meant(*find_facts(options.packages, settings_of(options), environ))
+    found = search_meant(*find_facts(packages_of(options), settings_of(options), environ))
     if options.format == "json":
         from pascal_install.report.document import to_json
         from pascal_install.report.explanation import explanation_document

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import make_lock
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, settings_of
+from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, packages_of, settings_of
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
@@ -43,7 +43,7 @@ def write_lock(options: argparse.Namespace, output: str, environ: Mapping[str, s
     interrupt_when_told_to_end()
     watch = Watch(quiet=options.quiet, verbose=options.verbose, color=wants_color(options, environ))
     known = {} if output == "-" else _known_hashes(output)
-    plan, text = make_lock(options.packages, settings_of(options), environ, watch, watch.progress, known)
+    plan, text = make_lock(packages_of(options), settings_of(options), environ, watch, watch.progress, known)
     if text is None:
         from pascal_install.report import text as words
 

@@ -109,6 +109,9 @@ def _dispatch(argv: Sequence[str], command: str, arguments: list[str], environ: 
 
     if arguments == argv:
         check_for_slip(argv)
+    from pascal_install.cli.project import with_project
+
+    environ = with_project(environ, os.getcwd())
     module = importlib.import_module(f"pascal_install.cli.{command}")
     code: int = module.main(arguments, environ)
     return code

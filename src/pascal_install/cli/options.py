@@ -48,8 +48,11 @@ class Parser(argparse.ArgumentParser):
 
     def values(self, flag: str, help_text: str, *, metavar: str) -> None:
         """Add a repeatable option; its environment variable holds several values, separated by `;`."""
-        preset = [part.strip() for part in self._preset(flag).split(";") if part.strip()]
-        self.add_argument(flag, action=_Collect, default=preset, help=help_text, metavar=metavar)
+        self.add_argument(flag, action=_Collect, default=self.preset_list(flag), help=help_text, metavar=metavar)
+
+    def preset_list(self, flag: str) -> list[str]:
+        """Give the values that an environment variable holds, separated by `;`."""
+        return [part.strip() for part in self._preset(flag).split(";") if part.strip()]
 
     def switch(self, flag: str, help_text: str, short: str = "") -> None:
         """Add a switch; its environment variable is on when it is neither empty nor 0."""
@@ -87,9 +90,10 @@ def add_resolving(parser: Parser, *, or_lock: bool = False) -> None:
     """Add what decides an answer. `or_lock`: a lock or a wheelhouse may say it instead of packages."""
     parser.add_argument(
         "packages",
-        nargs="*" if or_lock else "+",
+        nargs="*",
+        default=tuple(parser.preset_list("--packages")),
         metavar="PACKAGE",
-        help="exllamav2, torch, 'exllamav2==0.2.9', 'torch<2.9'",
+        help="exllamav2, torch, 'exllamav2==0.2.9', 'torch<2.9', ./some.whl",
     )
     if or_lock:
         parser.value("--from", "instead of packages: what this pylock.toml says", metavar="LOCK")
@@ -130,13 +134,26 @@ def add_output(parser: Parser, formats: Sequence[str] = ("text", "json")) -> Non
 def lock_of(options: argparse.Namespace) -> str:
     """Give the path of the lock that is to be installed from; empty where packages are asked for. Raises UsageError."""
     lock, folder = getattr(options, "from"), options.wheelhouse
+    if (lock or folder) and isinstance(options.packages, tuple):
+        options.packages = []  # those of the project or the environment: what is typed comes first
     if options.packages and lock:
         raise UsageError("packages or --from: a lock says itself what it holds")
     if folder and lock:
         raise UsageError("--from or --wheelhouse: a wheelhouse has its own lock")
-    if not (options.packages or lock or folder):
-        raise UsageError("nothing to install: name a PACKAGE, a lock (--from) or a wheelhouse (--wheelhouse)")
+    if not (lock or folder):
+        packages_of(options)
     return f"{folder.rstrip('/')}/pylock.toml" if folder else str(lock)
+
+
+def packages_of(options: argparse.Namespace) -> Sequence[str]:
+    """Give the packages that were asked for, here, in the environment or by the project. Raises UsageError for none."""
+    if not options.packages:
+        hints = ["name a PACKAGE", "or list packages in pyproject.toml, below [tool.pascal-install]"]
+        if "wheelhouse" in options:
+            hints[0] += ", a lock (--from) or a wheelhouse (--wheelhouse)"
+        raise UsageError("no package is asked for", code="no-package", hints=tuple(hints))
+    packages: Sequence[str] = options.packages
+    return packages
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
