@@ -2,9 +2,9 @@
 
 usage: python benchmarks/catalogue_scale.py [--runs 11] [--builds 1000,10000,100000] [--package 1000]
 
-A catalogue is made of packages of `--package` builds, as large as the largest real ones, laid over the real one; one of them
-is planned. What one plan must read stays the same, so its time and memory should too: the goal is 1.5 times between the
-smallest and the largest. With `--package 0` all builds are of one package, which a plan has to read whole.
+A catalogue is made of packages of `--package` builds, as large as the largest real ones, laid over the real one; one of
+them is planned. What one plan must read stays the same, so its time and memory should too: the goal is 1.5 times from
+the smallest to the largest. With `--package 0` all builds are of one package, which a plan has to read whole.
 Every ratio is the median of pairs (A B A B ...), since absolute times move with the machine. The first run of each
 catalogue compiles it into the cache; its time is printed apart.
 """

@@ -31,13 +31,16 @@ def load(
     and come beside them otherwise. `user` is the person's own folder, between ours and the overlay: `refresh` writes
     there. Raises DataError for bad files, with all problems.
     """
-    stores = [layer.store for layer in open_layers(overlay=overlay, user=user, cache_dir=cache_dir)]
+    layers = open_layers(overlay=overlay, user=user, cache_dir=cache_dir)
+    stores = [layer.store for layer in layers]
     metas = [store.read("meta.json") for store in stores]
     names = _with_those_meant(names, metas)
     ours, *laid_over = (_read(*layer, names, f"{os}_{machine}") for layer in zip(stores, metas, strict=True))
-    for above in laid_over:
-        from pascal_install.catalogue.merge import merge
+    for layer, above in zip(layers[1:], laid_over, strict=True):
+        from pascal_install.catalogue.merge import check_hashes, merge
 
+        if layer.is_plugin:
+            check_hashes(ours, above, layer.origin)
         ours = merge(ours, above)
     return ours._replace(unknown=tuple(name for name in names if name not in ours.packages))
 
@@ -53,19 +56,25 @@ class Layer(NamedTuple):
     """One folder of the catalogue, compiled."""
 
     origin: str
-    """`built-in`, or the path of the folder."""
+    """`built-in`, `plugin` with the name of its distribution, or the path of the folder."""
     store: Store
+    is_plugin: bool = False
 
 
 def open_layers(*, overlay: str = "", user: str = "", cache_dir: str) -> tuple[Layer, ...]:
-    """Open our catalogue and what lies over it, from below to above. Raises DataError for bad files."""
-    from pascal_install.catalogue.locate import data_dir, is_data_dir
+    """Open our catalogue and what lies over it, from below to above: plugins, the person's own folder, the overlay.
 
+    Raises DataError for bad files.
+    """
+    from pascal_install.catalogue.locate import data_dir, is_data_dir
+    from pascal_install.catalogue.plugins import find_plugins
+
+    folders = [(f"plugin {plugin.distribution}", plugin.folder, True) for plugin in find_plugins(cache_dir)]
+    folders += [(folder, folder, False) for folder in (user if is_data_dir(user) else "", overlay) if folder]
     layers = [Layer("built-in", packaged_or_compiled(cache_dir))]
-    for folder in (user if is_data_dir(user) else "", overlay):
-        if folder:
-            labels = {label for layer in layers for label, *_ in layer.store.read("tables.json")["variants"]}
-            layers.append(Layer(folder, compiled(data_dir(folder), cache_dir, tuple(sorted(labels)))))
+    for origin, folder, is_plugin in folders:
+        labels = {label for layer in layers for label, *_ in layer.store.read("tables.json")["variants"]}
+        layers.append(Layer(origin, compiled(data_dir(folder), cache_dir, tuple(sorted(labels))), is_plugin))
     return tuple(layers)
 
 

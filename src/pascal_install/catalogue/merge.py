@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from pascal_install.catalogue.ranking import newest_first
+from pascal_install.errors import DataError
 from pascal_install.model.build import Catalogue, CudaTables, Package
 
 T = TypeVar("T")
@@ -25,6 +26,27 @@ def merge(below: Catalogue, above: Catalogue) -> Catalogue:
         advice=_over(below.tables.advice, above.tables.advice, lambda advice: advice.id),
     )
     return Catalogue(packages, tables, max(below.data_date, above.data_date), ())
+
+
+def check_hashes(below: Catalogue, above: Catalogue, origin: str) -> None:
+    """Raise DataError where a plugin gives another hash than is recorded, or none: a hash is never weakened."""
+    for name, package in above.packages.items():
+        known = {
+            (release.publisher, wheel.url or wheel.filename): wheel.sha256
+            for release in (below.packages[name].releases if name in below.packages else ())
+            for wheel in release.wheels
+            if wheel.sha256
+        }
+        for release in package.releases:
+            for wheel in release.wheels:
+                recorded = known.get((release.publisher, wheel.url or wheel.filename), wheel.sha256)
+                if wheel.sha256 != recorded:
+                    raise DataError(
+                        f"the {origin} gives another hash for {wheel.filename} than is recorded",
+                        code="weakened-hash",
+                        cause=f"recorded sha256 {recorded}, the plugin says {wheel.sha256 or 'nothing'}",
+                        hints=("uninstall the plugin, and tell its authors",),
+                    )
 
 
 def _package(below: Package, above: Package) -> Package:
