@@ -12,6 +12,7 @@ from pascal_install.catalogue.refresh.run import Outcome, Work, refresh, write
 from pascal_install.catalogue.refresh.upstream import World
 from pascal_install.fetch import Fetcher
 from pascal_install.inspection.kept import KeptReadings
+from pascal_install.report.progress import SILENT
 from support import index_pages
 from support.device_code import CUBIN, pack_elf, pack_entry, pack_fatbin
 from support.index_pages import Shown
@@ -168,7 +169,7 @@ class Place:
     def work(self, *, in_place: bool = False, only: Sequence[str] = ()) -> Work:
         world = World(self.fetcher, self.mirror.pypi_url, VARIANTS, self.mirror.mirrors, self.token)
         target = self.base if in_place else self.over
-        return Work(str(self.base), str(target), world, KeptReadings(str(self.root / "cache")), TODAY, only)
+        return Work(str(self.base), str(target), world, KeptReadings(str(self.root / "cache")), TODAY, SILENT, only)
 
     def refreshed(self, name: str, *, in_place: bool = False, only: Sequence[str] = ()) -> Outcome:
         """Refresh a package and write what is found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,7 @@ def _work(options: argparse.Namespace, environ: Mapping[str, str], base: str, ta
     from pascal_install.inspection.kept import KeptReadings
     from pascal_install.installation.pip_settings import pip_settings
     from pascal_install.installation.selection import person_fetcher
+    from pascal_install.report.progress import make_progress
 
     asked = settings_of(options)
     settings = pip_settings(sys.executable, environ)
@@ -120,20 +121,8 @@ def _work(options: argparse.Namespace, environ: Mapping[str, str], base: str, ta
             # Dates are those of the world, not of whoever asks: two people refresh alike.
             today=time.strftime("%Y-%m-%d", time.gmtime()),
             only=tuple(options.index),
-            on_step=_teller(options),
+            watch=make_progress(sys.stderr, quiet=options.quiet),
         )
-
-
-def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """Tell what is going on, on a terminal only."""
-    if options.quiet or not sys.stderr.isatty():
-        return lambda _: None
-
-    def tell(step: str) -> None:
-        sys.stderr.write(f"{text.clean(step)}\n")
-        sys.stderr.flush()
-
-    return tell
 
 
 def _target(options: argparse.Namespace, environ: Mapping[str, str]) -> str:

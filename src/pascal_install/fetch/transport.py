@@ -100,7 +100,7 @@ class Transport:
                 if response.status_code in _REDIRECTS and target:
                     next_place = self._redirected(place, target)
                     if _origin(next_place) != _origin(place):
-                        if stays and _origin(next_place) not in self._named:
+                        if stays and not (_origin(next_place) in self._named or _is_upgrade(place, next_place)):
                             raise faults.leaves_host(place, next_place)
                         sent = {name: text for name, text in sent.items() if name.lower() not in _PRIVATE_HEADERS}
                     place = next_place
@@ -203,6 +203,12 @@ def is_web_page(response: requests.Response) -> bool:
         "text/html",
         "application/xhtml+xml",
     )
+
+
+def _is_upgrade(place: str, next_place: str) -> bool:
+    """Tell the step from http to https on the same host."""
+    before, after = urlsplit(place), urlsplit(next_place)
+    return after.scheme == "https" and before.hostname == after.hostname
 
 
 def _origin(place: str) -> str:

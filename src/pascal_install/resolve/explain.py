@@ -24,6 +24,7 @@ _GRAVITY = (
     "not-published",
     "unconfirmed",
     "disputed",
+    "unread",
     "coupling",
 )
 

@@ -56,6 +56,7 @@ def architectures_are_known(release: Release, context: Context) -> Rejection | N
 def has_kernels(release: Release, context: Context) -> Rejection | None:
     """`kernel-coverage`: device code for every visible GPU (`CodeTarget.runs_on` names the source of the rule).
 
+    `unread` where a release was found by `catalogue refresh`, and its device code could not be read.
     Of a person's own wheel that was read and has none, none is asked: it is the person's choice, and torch brings it.
     """
     if release.publisher == "own" and not release.architectures and release.variant != "cpu":
@@ -70,8 +71,9 @@ def has_kernels(release: Release, context: Context) -> Rejection | None:
     if not left_out:
         return None
     needed = ", ".join(dict.fromkeys(f"{gpu.capability.sm} ({gpu.name})" for gpu in left_out if gpu.capability))
-    nothing = "a wheel that nobody has read yet" if release.confidence == UNREAD else "no device code"
-    carried = " ".join(str(target) for target in release.architectures) or nothing
+    if release.confidence == UNREAD:
+        return reject(release, "unread", "known device code", "a wheel that nobody has read yet", release.source)
+    carried = " ".join(str(target) for target in release.architectures) or "no device code"
     return reject(release, "kernel-coverage", f"code for {needed}", carried, release.source)
 
 

@@ -13,6 +13,8 @@ from pascal_install.catalogue.decode import decode, parse_toml
 from pascal_install.catalogue.refresh.run import refresh, write
 from pascal_install.errors import DataError, InstallerError, NetworkError
 from pascal_install.model.build import UNREAD
+from pascal_install.resolve.search import resolve
+from support.facts import PASCAL_ARCHS, catalogue, host, release, request, target
 from support.mirror import Mirror
 from support.refreshing import (
     EXTENSION,
@@ -302,6 +304,17 @@ def test_a_file_that_cannot_be_edited_is_left_alone(place: Place) -> None:
     text = path.read_text(encoding="utf-8").replace("[[release]]\nversion", "  [[ release ]]\nversion")
     path.write_text(text, encoding="utf-8")
     publish(place.mirror, "2.6.0", "cu124", LINUX.replace("cp312", "cp313"))
-    with pytest.raises((DataError, IndexError)):
+    with pytest.raises(DataError):
         place.refreshed("torch", in_place=True, only=["pypi"])
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_an_unread_release_is_passed_over_with_its_reason() -> None:
+    newest = release("torch", "2.9.0+cu126", "", rank=2, confidence=UNREAD)
+    known = release("torch", "2.6.0+cu124", PASCAL_ARCHS, rank=1)
+    plan = resolve(request("torch"), host("6.1"), target(), catalogue(newest, known))
+    assert plan.pins[0].build.release.version == "2.6.0+cu124"
+    assert [(one.version, one.rule) for one in plan.rejected] == [("2.9.0+cu126", "unread")]
+    alone = resolve(request("torch"), host("6.1"), target(), catalogue(newest)).problem
+    assert alone is not None
+    assert "nobody has read" in alone.why

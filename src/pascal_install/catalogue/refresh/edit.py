@@ -41,13 +41,15 @@ def edited(text: str, releases: Sequence[Row], sources: Mapping[str, str], field
     for key, value in fields.items():
         text = _with_field(text, key, value)
     if parse_toml(text) != wanted:
-        raise DataError(
-            "the file is written in a way that cannot be edited",
-            code="cannot-edit",
-            cause="changing it in place would change more than it should",
-            hints=("write each [[release]] as docs/data.md shows it, one wheel a line",),
-        )
+        raise _cannot_edit("changing it in place would change more than it should")
     return text
+
+
+def _cannot_edit(cause: str) -> DataError:
+    hint = "write each [[release]] as docs/data.md shows it, one wheel a line"
+    return DataError(
+        "the file is written in a way that cannot be edited", code="cannot-edit", cause=cause, hints=(hint,)
+    )
 
 
 def new_file(base: Mapping[str, Any]) -> str:
@@ -100,6 +102,8 @@ def _age(release: Row) -> tuple[Version, CudaVersion]:
 def _put(text: str, release: Row) -> str:
     rows = parse_toml(text).get("release", [])
     starts = [found.start() for found in _RELEASE.finditer(text)]
+    if len(starts) != len(rows):
+        raise _cannot_edit("a [[release]] does not begin its line")
     ends = [*starts[1:], len(text)]
     place = next((place for place, row in enumerate(rows) if identity(row) == identity(release)), None)
     if place is not None:

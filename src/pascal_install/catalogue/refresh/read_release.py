@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,14 +15,16 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pascal_install.binary.coverage import architectures
 from pascal_install.binary.source import DamagedError
 from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
+from pascal_install.catalogue.checking.binaries import Watch
 from pascal_install.catalogue.refresh.compare import Row, wheel_row
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, is_cuda
 from pascal_install.errors import NetworkError
+from pascal_install.fetch import Stopped
 from pascal_install.inspection.kept import KeptReadings
-from pascal_install.inspection.remote import Progress, RemoteSource
+from pascal_install.inspection.remote import RemoteSource
 from pascal_install.model.build import UNREAD
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import CudaVersion
+from pascal_install.model.cuda import CodeTarget, CudaVersion
 
 _CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
 _LOCAL = re.compile(r"__version__\b[^=\n]*=\s*['\"][^'\"+]*\+([a-z]+[0-9]*)")
@@ -44,7 +47,8 @@ class Reader(NamedTuple):
     role: str
     """The package's."""
     today: str
-    progress: Progress | None = None
+    watch: Watch
+    stopped: threading.Event
 
 
 def read_release(index: Index, group: Sequence[Offered], source: str, reader: Reader) -> Row | NotTaken:
@@ -61,14 +65,12 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
     variant = one.variant or index.variant or _variant(member, requires)
     if variant and not is_cuda(variant) and variant != index.variant:
         return NotTaken(f"it is built for {variant}", is_news=False)
-    if not variant:
-        return NotTaken("nothing tells its CUDA variant")
-    if variant not in reader.world.variants and variant != index.variant:
+    if variant and variant not in reader.world.variants and variant != index.variant:
         return NotTaken(f"cuda.toml does not know {variant}: add its oldest driver there first")
     os_name, machine = one.platform or ("", "")
     row: Row = {"version": one.version, "variant": variant, "os": os_name, "machine": machine, "index": index.id}
     try:
-        targets = architectures(reader.kept.read(one.url, _identity(one), reader.world.fetcher, reader.progress))
+        targets = _targets(one, reader)
         if not targets:
             return NotTaken("it holds no device code", is_news=False)
         row["architectures"] = [str(target) for target in targets]
@@ -79,6 +81,8 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
         row["confidence"] = UNREAD
         row["source"] = source
         row["note"] = f"its device code could not be read on {reader.today}: {error.args[0]}"
+    if not variant:
+        return NotTaken("nothing tells its CUDA variant")
     torch = _torch(one, requires) if reader.role == "torch-extension" else ""
     if reader.role == "torch-extension" and not torch:
         return NotTaken("its metadata names no torch version")
@@ -93,8 +97,23 @@ def _chosen(group: Sequence[Offered]) -> Offered:
     return next((one for one in group if one.tag.startswith("cp312-")), group[0])
 
 
-def _identity(one: Offered) -> str:
-    return one.sha256 or hashlib.sha256(one.url.encode()).hexdigest()
+def _targets(one: Offered, reader: Reader) -> tuple[CodeTarget, ...]:
+    """Read what a wheel holds code for, by ranges; what was read once is kept. Raises NetworkError, DamagedError."""
+    reader.watch.start(one.filename, None)
+    before = 0
+
+    def tell(fetched: int, _to_fetch: int) -> None:
+        nonlocal before
+        if reader.stopped.is_set():
+            raise Stopped
+        reader.watch.advance(one.filename, fetched - before)
+        before = fetched
+
+    identity = one.sha256 or hashlib.sha256(one.url.encode()).hexdigest()
+    try:
+        return architectures(reader.kept.read(one.url, identity, reader.world.fetcher, tell))
+    finally:
+        reader.watch.finish(one.filename)
 
 
 def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requirement, ...], str]:

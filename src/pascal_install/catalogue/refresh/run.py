@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from pascal_install.catalogue.checking.binaries import Watch
 from pascal_install.catalogue.decode import parse_toml
 from pascal_install.catalogue.decode_package import decode_package
 from pascal_install.catalogue.fields import Fields
@@ -19,7 +21,6 @@ from pascal_install.catalogue.refresh.read_release import NotTaken, Reader, read
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, refreshable
 from pascal_install.errors import DataError, InstallerError, UsageError
 from pascal_install.inspection.kept import KeptReadings
-from pascal_install.inspection.remote import Progress
 from pascal_install.model.build import UNREAD
 from pascal_install.model.cuda import ANY
 from pascal_install.model.refreshed import Asked, Change, Refreshed
@@ -42,10 +43,10 @@ class Work(NamedTuple):
     world: World
     kept: KeptReadings
     today: str
+    watch: Watch
+    """Is told what is read."""
     only: Collection[str] = ()
     """Ids of the indexes to ask; empty for all."""
-    on_step: Callable[[str], None] = lambda _: None
-    progress: Progress | None = None
 
 
 class Outcome(NamedTuple):
@@ -68,7 +69,6 @@ def refresh(name: str, work: Work) -> Outcome:
     for index in indexes:
         if work.only and index.id not in work.only:
             continue
-        work.on_step(f"{name}: asking {index.id}")
         key, said = _source(index, work.today)
         recorded = [release for release in package["release"] if release["index"] == index.id]
         offered = tuple(_OFFER[index.upstream](index, work.world))
@@ -166,10 +166,9 @@ def _source(index: Index, today: str) -> tuple[str, str]:
 
 def _read_new(index: Index, compared: Comparison, key: str, role: str, work: Work) -> list[tuple[Change, Row | None]]:
     """Read the releases that are not recorded, a few at a time."""
-    reader = Reader(work.world, work.kept, role, work.today, work.progress)
+    reader = Reader(work.world, work.kept, role, work.today, work.watch, threading.Event())
 
     def one(group: Sequence[Offered]) -> tuple[Change, Row | None] | None:
-        work.on_step(f"{index.package}: reading {group[0].filename}")
         row = read_release(index, group, key, reader)
         names = tuple(offered.filename for offered in group)
         platform = " ".join(group[0].platform or ())
@@ -178,8 +177,16 @@ def _read_new(index: Index, compared: Comparison, key: str, role: str, work: Wor
             return (change, None) if row.is_news else None
         return Change("new", index.id, row["version"], row["variant"], platform, names, _words(row)), row
 
+    if not compared.groups:
+        return []
+    sizes = [group[0].size_bytes or 0 for group in compared.groups]
+    work.watch.announce(len(sizes), sum(sizes), is_exact=False)
     with ThreadPoolExecutor(_READERS) as pool:
-        return [found for found in pool.map(one, compared.groups) if found]
+        try:
+            return [found for found in pool.map(one, compared.groups) if found]
+        finally:
+            reader.stopped.set()  # an interrupt must not wait for gigabytes
+            work.watch.close()
 
 
 def _words(row: Row) -> str:
@@ -200,7 +207,7 @@ def _read_again(
     """Try the releases again whose device code could not be read when they were found."""
     updated = {identity(row): row for row in compared.updated}
     by_name = {one.filename: one for one in offered}
-    reader = Reader(work.world, work.kept, str(package["role"]), work.today, work.progress)
+    reader = Reader(work.world, work.kept, str(package["role"]), work.today, work.watch, threading.Event())
     for release in recorded:
         if release["confidence"] != UNREAD:
             continue
