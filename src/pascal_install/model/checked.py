@@ -67,7 +67,7 @@ class CheckedPair(NamedTuple):
     """File and line of the extension's row."""
     state: str
     """`loads`: its symbols resolve. `fails`: something stands in the way. `links-nothing`: no library of it links with
-    torch. `unread`: a wheel of the two is not listed."""
+    torch. `unread`: a wheel of the two is not listed, or could not be asked for."""
     said: bool
     """Whether the catalogue says that the two go together."""
     why: tuple[str, ...] = ()

@@ -194,6 +194,13 @@ def test_answers_are_kept_and_a_torch_is_fetched_once(
     shelf.mirror.forget()
     assert check("--offline") == 0
     assert shelf.mirror.requests == ()
+    shelf.add_extension("1.2", BuiltPair(tmp_path / "third"))
+    shelf.write()
+    capsys.readouterr()
+    assert check("--offline", "--format", "json", "--quiet") == 7
+    states = pairs_in(capsys.readouterr().out)
+    assert states["1.0", "2.6.0 cu124"] == ("loads", True)
+    assert states["1.2", "2.6.0 cu124"] == ("unread", True)
 
 
 def test_a_wheel_that_is_not_listed_is_unread(

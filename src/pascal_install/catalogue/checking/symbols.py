@@ -13,6 +13,7 @@ from pascal_install import cache
 from pascal_install.binary.source import DamagedError
 from pascal_install.catalogue.checking.binaries import Index, addresses_of
 from pascal_install.catalogue.checking.places import Row, read_package_file
+from pascal_install.errors import NetworkError
 from pascal_install.inspection.pairs import check_pair, unpacked_torch
 from pascal_install.inspection.remote import RangeFetcher
 from pascal_install.model.build import Package, Release, Wheel
@@ -36,6 +37,11 @@ class Pair(NamedTuple):
     torch: Release
     wheel: Wheel
     torch_wheel: Wheel
+
+    @property
+    def wheels(self) -> tuple[tuple[Release, Wheel], ...]:
+        """Both wheels, each with its release."""
+        return (self.release, self.wheel), (self.torch, self.torch_wheel)
 
     @property
     def key(self) -> str:
@@ -114,13 +120,22 @@ def check_pairs(
     Raises NetworkError where the index, or a wheel, cannot be reached; what was found until then is kept.
     """
     open_pairs = [pair for pair in pairs if kept.get(pair) is None]
-    if open_pairs:
-        urls = addresses_of([(pair.release.name, pair.wheel) for pair in open_pairs], index)
-        urls |= addresses_of([(pair.torch.name, pair.torch_wheel) for pair in open_pairs], index)
-        for torch_wheel in dict.fromkeys(pair.torch_wheel for pair in open_pairs):
-            beside = [pair for pair in open_pairs if pair.torch_wheel == torch_wheel]
-            _check_beside(torch_wheel, beside, urls, fetcher, kept, tell)
+    urls = _addresses(open_pairs, index)
+    for torch_wheel in dict.fromkeys(pair.torch_wheel for pair in open_pairs):
+        beside = [pair for pair in open_pairs if pair.torch_wheel == torch_wheel]
+        _check_beside(torch_wheel, beside, urls, fetcher, kept, tell)
     return tuple(_checked(pair, *(kept.get(pair) or ("unread", ()))) for pair in pairs)
+
+
+def _addresses(pairs: Sequence[Pair], index: Index) -> dict[str, str]:
+    """Find the addresses of both wheels of each pair; empty where the index has none, or --offline forbids asking."""
+    wheels = [(release.name, wheel) for pair in pairs for release, wheel in pair.wheels]
+    try:
+        return addresses_of(wheels, index)
+    except NetworkError as error:
+        if error.code != "offline":
+            raise
+        return {wheel.sha256: "" for _, wheel in wheels}
 
 
 def _check_beside(
