@@ -62,12 +62,13 @@ def check_pair(subject: str, torch: str, fetcher: RangeFetcher | None = None, *,
             if is_name(torch):
                 raise TargetError("torch is not installed", code="not-installed", cause=", ".join(folders))
             raise UsageError(f"there is no torch in {torch}", code="no-torch")
-        files = _files(subject, fetcher, site_dirs, stack)
+        python = _python_of_torch(folders)
+        files = _without_spare_pythons(_files(subject, fetcher, site_dirs, stack), python)
         name = os.path.basename(subject.rstrip(os.sep))
         report = read_files(name, files)._replace(cuda_label=torch_cuda_label(folders))
         with Loader(folders) as loader:
             found = list(resolve_all(loader, report, files))
-            findings = [*_other_python(name, files, folders)]
+            findings = [*_other_python(name, files, python)]
             for one in found:
                 findings += [one] if isinstance(one, Finding) else findings_of(one, loader, name, is_whole=False)
     return Pair(name, torch, tuple(one for one in found if isinstance(one, Linked)), tuple(findings))
@@ -171,15 +172,33 @@ def _is_torchs_member(name: str) -> bool:
     return is_own and not name.endswith("/")  # newer wheels list their folders too
 
 
-def _other_python(name: str, files: Iterable[Found], site_dirs: Sequence[str]) -> Iterator[Finding]:
+def _without_spare_pythons(files: Sequence[Found], of_torch: str) -> list[Found]:
+    """Leave out modules for other Pythons that are there for torch's too: vllm carries DeepGEMM's for each."""
+    fitting = {_module(found.member) for found in files if _python_tag(found.member) in ("", of_torch)}
+    return [
+        found
+        for found in files
+        if _python_tag(found.member) in ("", of_torch) or not of_torch or _module(found.member) not in fitting
+    ]
+
+
+def _python_of_torch(site_dirs: Sequence[str]) -> str:
     listed = (entry for site_dir in site_dirs for entry in _listed(os.path.join(site_dir, "torch")))
-    of_torch = next((tag for tag in map(_python_tag, listed) if tag), "")
+    return next((tag for tag in map(_python_tag, listed) if tag), "")
+
+
+def _other_python(name: str, files: Iterable[Found], of_torch: str) -> Iterator[Finding]:
     for member, _ in files:
         tag = _python_tag(member)
         if tag and of_torch and tag != of_torch:
             evidence = f"{member}, and torch {of_torch}"
             yield Finding("other-python", "error", f"{name} was built for another Python", evidence)
             return
+
+
+def _module(member: str) -> str:
+    """Name a compiled module without the Python that it is for: `deep_gemm/_C`."""
+    return member.rpartition("/")[0] + "/" + member.rpartition("/")[2].split(".")[0]
 
 
 def _python_tag(member: str) -> str:

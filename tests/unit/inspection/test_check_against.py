@@ -45,6 +45,20 @@ def test_another_python_is_told_by_the_files_name(tmp_path: Path) -> None:
     assert Pair(tmp_path).check("ext/_C.cpython-310-x86_64-linux-gnu.so") == ["other-python"]
 
 
+def test_a_module_for_every_python_fits_by_the_one_for_torchs(tmp_path: Path) -> None:
+    # vllm 0.25 to 0.31 carry DeepGEMM's module for Python 3.10 to 3.14.
+    pair = Pair(tmp_path)
+    pair.check()
+    names = [f"ext/gemm/_C.cpython-3{minor}-x86_64-linux-gnu.so" for minor in (10, 11, 12)]
+    (tmp_path / "ext.whl").write_bytes(pack_wheel(dict.fromkeys(names, pair.extension.read_bytes())))
+    found = check_pair(str(tmp_path / "ext.whl"), str(tmp_path / "torch.whl"))
+    assert [linked.member for linked in found.libraries] == [names[2]]
+    assert found.loads
+    (tmp_path / "ext.whl").write_bytes(pack_wheel(dict.fromkeys(names[:2], pair.extension.read_bytes())))
+    (finding,) = check_pair(str(tmp_path / "ext.whl"), str(tmp_path / "torch.whl")).findings
+    assert finding.id == "other-python"
+
+
 def test_the_switch_of_the_cxx_abi_is_named(tmp_path: Path) -> None:
     torch = "#define _GLIBCXX_USE_CXX11_ABI 0\n" + TORCH
     user = (
