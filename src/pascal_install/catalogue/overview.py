@@ -20,7 +20,9 @@ def overview(layers: Iterable[Layer]) -> tuple[Part, ...]:
 def count_parts(data: Data, origin: str) -> tuple[Part, ...]:
     """Count the packages of one folder that is decoded."""
     return tuple(
-        _part(package.name, package.role, origin, data.dates[f"packages/{package.name}.toml"], package.releases)
+        _part(
+            package.name, package.role, origin, data.dates[f"packages/{package.name}.toml"], package.releases
+        )._replace(checked=package.checked)
         for package in data.packages.values()
     )
 
@@ -29,7 +31,8 @@ def _parts(layer: Layer) -> Iterator[Part]:
     meta = layer.store.read("meta.json")
     for name, facts in meta["packages"].items():
         releases = [one for platform in facts["platforms"] for one in platform_releases(layer.store, name, platform)]
-        yield _part(name, facts["role"], layer.origin, facts["date"], releases)
+        part = _part(name, facts["role"], layer.origin, facts["date"], releases)
+        yield part._replace(checked=facts["checked"])
     for file, date in meta["dates"].items():
         if not file.startswith("packages/"):
             yield Part(file, layer.origin, date)

@@ -22,3 +22,5 @@ class Part(NamedTuple):
     """Versions without local part; empty for a table."""
     confidence: tuple[tuple[str, int], ...] = ()
     """How many releases have which confidence of their architectures, strongest first; those with none are left out."""
+    checked: str = ""
+    """ISO date when all indexes of the package were last asked; empty where that is not told."""

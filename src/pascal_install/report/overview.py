@@ -30,7 +30,7 @@ def overview(parts: Sequence[Part], today: date, *, color: bool) -> str:
 
 
 def overview_document(parts: Iterable[Part], today: date) -> dict[str, Any]:
-    """Describe the same for programs; `age_days` is null where a file does not tell its date."""
+    """Describe the same for programs; `age_days` counts from `checked`, else from `data_date`; null without."""
     described = [
         {**part._asdict(), "confidence": dict(part.confidence), "age_days": _age_days(part, today)} for part in parts
     ]
@@ -49,11 +49,13 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], style: Style) ->
 
 
 def _age_days(part: Part, today: date) -> int | None:
-    return (today - date.fromisoformat(part.data_date)).days if part.data_date else None
+    known = part.checked or part.data_date
+    return (today - date.fromisoformat(known)).days if known else None
 
 
 def _dated(part: Part, today: date) -> str:
     age = _age_days(part, today)
     if age is None:
         return "not told"
-    return f"{part.data_date} ({age} day{'' if age == 1 else 's'} old)"
+    days = f"{age} day{'' if age == 1 else 's'}"
+    return f"{part.data_date} (looked up {days} ago)" if part.checked else f"{part.data_date} ({days} old)"

@@ -57,6 +57,12 @@ def test_age_is_counted_in_days() -> None:
     assert ages == [40, None]
 
 
+def test_age_is_that_of_the_last_look_where_it_is_known() -> None:
+    part = Part("torch", "built-in", "2026-01-02", "torch", checked="2026-11-20")
+    assert "2026-01-02 (looked up 4 days ago)" in overview([part], date(2026, 11, 24), color=False)
+    assert overview_document([part], date(2026, 11, 24))["parts"][0]["age_days"] == 4
+
+
 def test_a_name_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "no-such-thing") == 2
     assert "no-such-thing" in capsys.readouterr().err
