@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
 def real(session: nox.Session) -> None:
     """Install and inspect the real torch; downloads several GB from PyPI."""
     session.install(".[test]")
-    session.run("pytest", "-m", "real", *session.posargs)
+    session.run("pytest", "-m", "real", "-n", "0", *session.posargs)
 
 
 @nox.session

@@ -63,3 +63,11 @@ def mirror() -> Iterator[Mirror]:
     """Give the wheel hosts on loopback, empty."""
     with Mirror() as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted (`record_property("told", ...)`), wherever they ran."""
+    for report in (one for outcome in ("passed", "failed") for one in terminalreporter.getreports(outcome)):
+        for name, told in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(f"{report.nodeid}: {told}")
