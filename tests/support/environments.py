@@ -52,7 +52,8 @@ def clean_environ(home: Path | None = None, **extra: str) -> dict[str, str]:
 
 def own_folders(home: Path) -> dict[str, str]:
     """Make a home, a cache and a folder for temporary files, and give the variables that name them."""
-    folders = {"HOME": home, "USERPROFILE": home, "XDG_CACHE_HOME": home / "cache", "TMPDIR": home / "tmp"}
+    config = {"XDG_CONFIG_HOME": home / ".config", "APPDATA": home / ".config"}
+    folders = {"HOME": home, "USERPROFILE": home, "XDG_CACHE_HOME": home / "cache", "TMPDIR": home / "tmp", **config}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     return {name: str(folder) for name, folder in folders.items()}
