@@ -148,7 +148,12 @@ def windows_cases() -> Iterator[Case]:
     yield read("pe-raw-size-2-32.dll", patch(image, code + 16, "I", 0xFFFFFFFF), REAL_READ)
     yield read("pe-virtual-size-2-32.dll", patch(image, code + 8, "I", 0xFFFFFFFF), REAL_READ)
     wrappers_at = struct.unpack_from("<I", image, code + 60)[0]
-    yield damaged("pe-wrappers-lie.dll", patch(image, code + 48, "I", 72), wrappers_at, "wrappers for 3 fatbins")
+    # Linkers for Windows leave zeros behind wrappers: only what is written counts.
+    padded = patch(image, code + 48, "I", 72)
+    yield read("pe-wrappers-padded.dll", padded, REAL_READ)
+    for number in range(3):
+        padded = patch(padded, wrappers_at + 24 * number, "I", 0x466243B1)
+    yield damaged("pe-wrappers-lie.dll", padded, wrappers_at, "wrappers for 3 fatbins")
     twice = pack_pe({".nv_fatb": REAL, "__nv_rel": REAL})
     at = struct.unpack_from("<I", twice, table + 20)[0]
     yield damaged("pe-sections-overlap.dll", patch(twice, table + 60, "I", at + 8), at + 8, "overlap")

@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from pascal_install.binary import ar, elf, pe
 from pascal_install.binary.fatbin import HEADER_START, FatbinSection, Tally, merge, read_section, try_fatbin
-from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers, wrapped_fatbins
+from pascal_install.binary.sections import (
+    FATBIN_SECTIONS,
+    RELFATBIN_SECTIONS,
+    Section,
+    check_wrappers,
+    wrapped_fatbins,
+    written_wrappers,
+)
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, WindowSource
 
 #: Enough of a file's start to tell what it is.
@@ -78,9 +85,12 @@ def _read_sections(source: Source, kind: str, machine: str, sections: tuple[Sect
                 places.append(section)
     library = Library(kind, machine, *(tally.section() for tally in tallies.values()))
     fatbins = library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins
-    if deep or wrapped_fatbins(sections) > fatbins:
+    wrappers = wrapped_fatbins(sections)
+    if kind == "pe" and wrappers > fatbins:
+        wrappers = written_wrappers(source, sections)
+    if deep or wrappers > fatbins:
         data = _scan(source, places)
-        check_wrappers(sections, fatbins + data.fatbins)
+        check_wrappers(sections, fatbins + data.fatbins, wrappers)
         return library._replace(data=data) if deep else library
     return library
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pascal_install.binary import fatbin
 from pascal_install.binary.fatbin import Tally, read_fatbin, read_section
 from pascal_install.binary.source import BytesSource, DamagedError
 from pascal_install.model.cuda import CudaVersion
@@ -67,7 +68,14 @@ def test_zero_padding_between_and_after_is_stepped_over(padding: int) -> None:
     assert section(PLAIN + bytes(between) + PLAIN + bytes(padding)) == {"sm_60": 2, "sm_61": 2, "compute_61": 2}
 
 
-def test_endless_padding_is_damage() -> None:
+def test_megabytes_of_padding_are_stepped_over() -> None:
+    """As incremental linking leaves them: 12.9 MB in onnxruntime_providers_cuda.dll of onnxruntime-gpu 1.16.0."""
+    found = section(PLAIN + bytes(13_000_000) + PLAIN + bytes(47_784))
+    assert found == {"sm_60": 2, "sm_61": 2, "compute_61": 2}
+
+
+def test_endless_padding_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fatbin, "MAX_PADDING", 1 << 19)
     with pytest.raises(DamagedError, match=f"damaged at offset {len(PLAIN)}$"):
         section(PLAIN + bytes(1 << 20))
 
