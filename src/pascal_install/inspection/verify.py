@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from pascal_install.binary.coverage import Binary, decide, judge
+from pascal_install.binary.coverage import Binary, decide, deciding, judge
 from pascal_install.binary.source import DamagedError, UnsupportedError
 from pascal_install.errors import TargetError
 from pascal_install.inspection.links import absent, symbol_findings
@@ -92,7 +92,7 @@ def _kernels(
             continue
         verdict, because = decision
         evidence = f"{because.member}: {verdict.fatbins} of {verdict.of} fatbins have code for {device}"
-        if verdict.coverage.target is None:
+        if verdict.coverage.target is None and not _is_served_in_part(report, device):
             yield Finding("no-kernels", "error", f"{report.subject} has no kernels for {device}", evidence)
         elif verdict.needs and driver_cuda and driver_cuda < verdict.needs:
             yield Finding(
@@ -102,8 +102,18 @@ def _kernels(
                 f"{because.member}: {verdict.coverage.target} needs CUDA {verdict.needs}, not {driver_cuda}",
                 "install a newer driver",
             )
-        elif verdict.fatbins < verdict.of:
+        elif verdict.fatbins < verdict.of or verdict.coverage.target is None:
             yield Finding("some-kernels", "warning", f"{report.subject} lacks some kernels for {device}", evidence)
+
+
+def _is_served_in_part(report: Report, device: ComputeCapability) -> bool:
+    """Tell whether an extension of several libraries has code for a device in some of them.
+
+    It works there but for what the others do: vllm runs on 7.5, where the kernels of its `_moe_C` start at 8.0. torch
+    keeps everything in one library, and must have it.
+    """
+    groups = deciding(report.binaries, report.cuda_label) if report.subject != "torch" else ()
+    return any(judge(binary, device).coverage.target is not None for group in groups for binary in group)
 
 
 def _nvidia_libraries(installed: Iterable[Distribution]) -> Iterator[Binary]:

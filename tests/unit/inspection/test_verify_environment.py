@@ -53,6 +53,18 @@ def test_a_torch_without_kernels_is_an_error_for_each_gpu_that_lacks_them(tmp_pa
     )
 
 
+def test_an_extension_whose_libraries_differ_is_a_warning_where_some_serve(tmp_path: Path) -> None:
+    """As vllm on 7.5: its `_C` has code for it, its `_moe_C` starts at 8.0."""
+    add_torch(tmp_path, "sm_60", "sm_70")
+    members: dict[str, bytes | Path] = {
+        "extension/_C.so": with_code("sm_60"),
+        "extension/_moe_C.so": with_code("sm_70"),
+    }
+    add_distribution(tmp_path, "extension", "1", members)
+    assert check(tmp_path, "extension", gpus=(PASCAL,)) == [("warning", "some-kernels")]
+    assert check(tmp_path, "extension", gpus=(BLACKWELL,)) == [("error", "no-kernels")]
+
+
 def test_a_stray_architecture_in_an_extension_is_an_error(tmp_path: Path) -> None:
     add_torch(tmp_path, "sm_60")
     add_distribution(tmp_path, "extension", "1", {"extension/_C.so": ASSETS / "libstray.so"})
