@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from pascal_install.binary.coverage import Binary, decide, deciding, judge
+from pascal_install.binary.coverage import Binary, decide, judge, partly_served
 from pascal_install.binary.source import DamagedError, UnsupportedError
 from pascal_install.errors import TargetError
 from pascal_install.inspection.links import absent, symbol_findings
@@ -20,7 +20,7 @@ from pascal_install.inspection.local import (
 )
 from pascal_install.inspection.names import normalised
 from pascal_install.inspection.report import Report
-from pascal_install.model.cuda import ComputeCapability, CudaVersion
+from pascal_install.model.cuda import ComputeCapability, CudaVersion, coverage
 from pascal_install.model.finding import Finding
 
 # NVIDIA's libraries that torch cannot do without, by the start of their file names (Linux, Windows): those that hold
@@ -107,15 +107,13 @@ def _kernels(
 
 
 def _is_served_in_part(report: Report, device: ComputeCapability) -> bool:
-    """Tell whether an extension of several libraries has code for a device in some of them.
+    """Tell whether an extension has code for a device in a good part of it (`partly_served`): it works, with limits.
 
-    It works there but for what the others do: vllm 0.14.1 runs on 7.0, with code for it in 31 of the 66 fatbins of `_C`
-    and in 6 of the 33 of `_moe_C`. What strayed in reaches 2 of 16 at most (vllm 0.9.2), so a quarter is meant. torch
-    keeps everything in one library, and must have it throughout.
+    torch keeps everything in one library, and must have it throughout.
     """
-    groups = deciding(report.binaries, report.cuda_label) if report.subject != "torch" else ()
-    verdicts = (judge(binary, device) for group in groups for binary in group)
-    return any(verdict.fatbins and verdict.fatbins * 4 >= verdict.of for verdict in verdicts)
+    if report.subject == "torch":
+        return False
+    return coverage(tuple(partly_served(report.binaries, report.cuda_label)), device).target is not None
 
 
 def _nvidia_libraries(installed: Iterable[Distribution]) -> Iterator[Binary]:

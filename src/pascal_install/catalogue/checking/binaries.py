@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol
 
-from pascal_install.binary.coverage import Binary, architectures
+from pascal_install.binary.coverage import Binary, architectures, partly_served
 from pascal_install.binary.source import DamagedError
 from pascal_install.catalogue.checking.places import Row, read_package_file
 from pascal_install.errors import NetworkError
@@ -14,7 +14,7 @@ from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import RangeFetcher
 from pascal_install.model.build import Package, Release, Wheel
 from pascal_install.model.checked import CheckedRow
-from pascal_install.model.cuda import JIT
+from pascal_install.model.cuda import JIT, CodeTarget
 
 #: Faults of one file; after any other one, asking for the next file would only fail as well.
 _OF_ONE_FILE = frozenset({"not-found", "forbidden", "no-ranges", "cut-off", "unexpected-answer"})
@@ -197,14 +197,23 @@ class _Reader:
         return found
 
 
+def _carried(release: Release, binaries: Sequence[Binary], variant: str) -> tuple[CodeTarget, ...]:
+    """List what a wheel serves throughout and, of what an extension's row says, what it serves in a good part."""
+    least = architectures(binaries, variant)
+    if release.name == "torch":
+        return least
+    partly = partly_served(binaries, variant)
+    more = {target for target in release.architectures if target in partly}
+    return tuple(sorted({*least, *more}, key=lambda target: (target.ptx, target)))
+
+
 def _compare(jobs: Sequence[Job], outcomes: dict[str, Outcome]) -> CheckedRow:
     row, release = jobs[0].row, jobs[0].release
     says = release.architectures
     found = [(job.wheel.filename, outcomes[job.wheel.sha256]) for job in jobs]
     read = {name: binaries for name, binaries in found if not isinstance(binaries, str)}
-    kinds = list(
-        dict.fromkeys(architectures(binaries, variant) for binaries in read.values() for variant in jobs[0].variants)
-    )
+    wheels = ((binaries, variant) for binaries in read.values() for variant in jobs[0].variants)
+    kinds = list(dict.fromkeys(_carried(release, *wheel) for wheel in wheels))
     if not kinds:
         verdict = "unread"
     elif len(kinds) > 1:
