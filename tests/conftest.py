@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ import pytest
 
 from support.environments import ORIGINAL_ENVIRON, is_foreign, own_folders, quiet_settings
 from support.mirror import Mirror
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_as_on_a_terminal() -> None:
+    """A shell starts what it puts into the background deaf to SIGINT, and every child would be too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pascal_install.inspection.local import torch_cuda_label
 from pascal_install.installation.needs import Markers, markers_for
 from pascal_install.installation.state import Distribution, Environment, read_environment, requires
+from pascal_install.model.build import compiles_itself
 from pascal_install.model.finding import Finding
 from pascal_install.model.interpreter import Target
 from pascal_install.resolve.context import Context
@@ -38,8 +39,9 @@ class Case(NamedTuple):
         return requires(distribution)
 
     def is_known(self, name: str) -> bool:
-        """Tell whether the catalogue holds a package."""
-        return name in self.context.catalogue.packages
+        """Tell whether the catalogue holds a package whose build matters here; triton comes and goes with torch."""
+        package = self.context.catalogue.packages.get(name)
+        return package is not None and not compiles_itself(package)
 
 
 class Symptom(NamedTuple):

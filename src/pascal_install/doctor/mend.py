@@ -58,7 +58,7 @@ def _collect(lists: Iterable[tuple[str, ...]]) -> list[str]:
 
 def _plan_builds(replace: Sequence[str], case: Case, base: Request) -> Plan:
     packages = case.context.catalogue.packages
-    names = [name for name in packages if name in case.environment.found or name in replace]
+    names = [name for name in packages if (name in case.environment.found and case.is_known(name)) or name in replace]
     kept = {name: _known_version(name, case) for name in names if name not in replace}
     firm = tuple(
         Wanted(name, f"=={kept[name]}" if kept.get(name) else "", name)

@@ -29,7 +29,7 @@ from pascal_install.installation.lockfile import TOOL
 from pascal_install.installation.needs import Markers, markers_for
 from pascal_install.installation.selection import Selected
 from pascal_install.installation.wheelstore import File
-from pascal_install.model.build import UNREAD, Build, Catalogue, CudaTables, Release, Wheel
+from pascal_install.model.build import UNREAD, Build, Catalogue, CudaTables, Release, Wheel, compiles_itself
 from pascal_install.model.cuda import CodeTarget, coverage, variant_cuda
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
@@ -284,6 +284,8 @@ def _release(
 ) -> Release | None:
     """Find what is known of a build; None where it is a plain dependency, of which nothing needs to be known."""
     package = catalogue.packages.get(one.name)
+    # torch says itself which triton it needs; that this one makes no kernels for the GPU is a note, no reason to refuse.
+    compiles_on_the_machine = package is not None and compiles_itself(package)
     known = known_build(one.file, str(tool.get("variant", "")) if tool else "", package.releases if package else ())
     if known is not None:
         release, wheel = known
@@ -293,7 +295,9 @@ def _release(
                 code="hash-mismatch",
                 cause=f"recorded sha256 {wheel.sha256}, the lock says {one.file.sha256}",
             )
-        return release._replace(wheels=(wheel,))
+        return None if compiles_on_the_machine else release._replace(wheels=(wheel,))
+    if compiles_on_the_machine:
+        return None
     targets: tuple[CodeTarget, ...] = ()
     variant, confidence = "", UNREAD
     if tool is not None and "architectures" in tool:

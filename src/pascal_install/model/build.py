@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pascal_install.model.cuda import CodeTarget, CudaVersion, DriverVersion
+from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion, DriverVersion
 from pascal_install.model.request import Wanted
 
 #: Existence of a wheel, strongest first. `proven`: its address was seen in use or its host listed it.
@@ -107,6 +107,13 @@ class Package(NamedTuple):
     """For `choice`: the distributions, most wanted first; the last one reaches furthest back."""
     checked: str = ""
     """ISO date when all its upstreams were last asked; empty where that is not known."""
+
+
+def compiles_itself(package: Package) -> bool:
+    """Tell a package whose device code is made on the machine (triton): torch brings it, and chooses its version."""
+    return bool(package.releases) and all(
+        target.suffix == JIT for release in package.releases for target in release.architectures
+    )
 
 
 class VariantFacts(NamedTuple):
