@@ -284,7 +284,7 @@ def _release(
 ) -> Release | None:
     """Find what is known of a build; None where it is a plain dependency, of which nothing needs to be known."""
     package = catalogue.packages.get(one.name)
-    # torch says itself which triton it needs; that this one makes no kernels for the GPU is a note, no reason to refuse.
+    # torch says itself which triton it needs: that it makes no kernels for the GPU is a note, and no reason to refuse.
     compiles_on_the_machine = package is not None and compiles_itself(package)
     known = known_build(one.file, str(tool.get("variant", "")) if tool else "", package.releases if package else ())
     if known is not None:
