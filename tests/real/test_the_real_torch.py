@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,15 @@ if not (3, 10) <= sys.version_info[:2] <= (3, 13):
 class Machine:
     """A fresh environment, and the command line as a user runs it."""
 
-    def __init__(self, folder: Path, mirror: Mirror) -> None:
+    def __init__(self, folder: Path, mirror: Mirror, cache: Path | None = None) -> None:
+        self.mirror = mirror
+        self.cache = cache or folder / "cache"
         self.venv = folder / "venv"
         self.python = make_venv(self.venv)
         self._environ = {
             **ORIGINAL_ENVIRON,
             "VIRTUAL_ENV": str(self.venv),
-            "PASCAL_INSTALL_CACHE_DIR": str(folder / "cache"),
+            "PASCAL_INSTALL_CACHE_DIR": str(self.cache),
             "PASCAL_INSTALL_MIRROR": f"https://{GITHUB}={mirror.base(GITHUB)}",
             "PASCAL_INSTALL_GPU": "GTX 1080 Ti",
             "PASCAL_INSTALL_DRIVER": "580.95.05",
@@ -51,6 +55,19 @@ class Machine:
         assert done.returncode == expect, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
+
+    def run_killed(self, *arguments: str, after: str, seconds: float) -> None:
+        """Type a command, and kill its process some time after it prints a line that starts so."""
+        command = [sys.executable, "-m", "pascal_install", *arguments]
+        child = subprocess.Popen(
+            command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert child.stderr is not None
+        next(line for line in child.stderr if line.startswith(after))
+        time.sleep(seconds)
+        child.kill()
+        child.wait()
+        child.stderr.close()
 
     def python_says(self, code: str) -> str:
         done = subprocess.run(
@@ -123,3 +140,25 @@ def test_an_environment_broken_by_the_newest_torch_is_mended(machine: Machine) -
     ]
     assert left == []
     machine.pip("check")
+
+
+def _without_traces(machine: Machine) -> set[str]:
+    """Name the environment's files, but for our lock and what Python compiled."""
+    return {path for path in machine.files() if ".pascal-install" not in path and "__pycache__" not in path}
+
+
+@pytest.mark.parametrize(("installer", "seconds"), [("pip", 4.0), ("uv", 0.3)])
+def test_a_kill_while_it_is_unpacked_leaves_nothing_of_it(
+    machine: Machine, tmp_path_factory: pytest.TempPathFactory, installer: str, seconds: float
+) -> None:
+    """pip and uv alone answer 0 over the half torch that such a kill leaves."""
+    other = Machine(tmp_path_factory.mktemp("killed"), machine.mirror, machine.cache)
+    before = _without_traces(other)
+    other.run_killed("exllamav2", "--installer", installer, after="installing", seconds=seconds)
+    assert len(_without_traces(other)) > len(before) + 1000
+    other.run("rollback")
+    assert _without_traces(other) == before
+    other.run("exllamav2", "--installer", installer)
+    assert torch_of(other) == ("2.6.0+cu124", *PASCAL)
+    other.pip("check")
+    shutil.rmtree(other.venv)
