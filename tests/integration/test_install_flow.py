@@ -182,6 +182,30 @@ def test_what_only_looks_installed_is_mended(world: World, damage: object) -> No
     assert execute(world.plan, world.options._replace(make_fetcher=no_fetcher)).status == "in-place"
 
 
+def test_uv_unpacks_a_wheel_once_for_all_environments(world: World, tmp_path: Path) -> None:
+    unpacked = tmp_path / "uv-cache"
+    options = world.options._replace(installer="uv", environ={**world.environ, "UV_CACHE_DIR": str(unpacked)})
+    execute(world.plan, options)
+    once = sorted(path.name for path in (unpacked / "archive-v0").iterdir())
+    assert len(once) == 26
+    rollback(world.plan.target)
+    execute(world.plan, options)
+    assert sorted(path.name for path in (unpacked / "archive-v0").iterdir()) == once
+
+
+def test_what_is_broken_in_uvs_cache_too_is_mended(world: World, tmp_path: Path) -> None:
+    environ = {**world.environ, "UV_CACHE_DIR": str(tmp_path / "uv-cache"), "UV_LINK_MODE": "hardlink"}
+    options = world.options._replace(installer="uv", environ=environ)
+    execute(world.plan, options)
+    library = world.site / "nvidia/cudnn/lib/libcudnn.so"
+    assert library.stat().st_nlink > 1, "uv links what it has unpacked, so the damage below is in its cache too"
+    library.write_bytes(b"")
+    hooks = Recorder()
+    assert execute(world.plan, options, hooks).status == "installed"
+    assert [(step.kind, step.name) for step in hooks.changes[0].steps] == [("repair", "nvidia-cudnn-cu12")]
+    assert library.read_text() == "nvidia-cudnn-cu12 9.1.0.70\n"
+
+
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_a_failing_installer_changes_nothing(world: World, installer: str) -> None:
     with_wrong_torch(world)

@@ -30,8 +30,10 @@ class Backend(Protocol):
     def name(self) -> str:
         """Give its name, `pip` or `uv`."""
 
-    def install(self, requirements: Sequence[str], wheels: str, on_line: OnLine, locks: Sequence[int] = ()) -> None:
-        """Install `name==version` lines from a folder of wheels. Raises InstallerError with the last lines.
+    def install(
+        self, requirements: Sequence[str], folders: Sequence[str], on_line: OnLine, locks: Sequence[int] = ()
+    ) -> None:
+        """Install `name==version` lines from folders of wheels. Raises InstallerError with the last lines.
 
         `locks` are descriptors that the child inherits: where we are killed, the next run waits until it has ended.
         """
@@ -44,12 +46,14 @@ class Pip(NamedTuple):
     environ: Mapping[str, str]
     name: str = "pip"
 
-    def install(self, requirements: Sequence[str], wheels: str, on_line: OnLine, locks: Sequence[int] = ()) -> None:
+    def install(
+        self, requirements: Sequence[str], folders: Sequence[str], on_line: OnLine, locks: Sequence[int] = ()
+    ) -> None:
         """Install offline. What replaced distributions leave is set aside by then, so pip takes nothing away itself."""
         # --no-compile: compiling torch takes as long as unpacking it; Python compiles what is imported, when it is.
         options = ("--no-index", "--no-deps", "--no-compile", "--ignore-installed", "--no-warn-script-location")
         quiet = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--root-user-action", "ignore")
-        args = (*self.command, "install", *options, *quiet, "--find-links", wheels, *requirements)
+        args = (*self.command, "install", *options, *quiet, *_find_links(folders), *requirements)
         _run("pip", args, offline_environ(self.environ), on_line, locks)
 
 
@@ -61,8 +65,10 @@ class Uv(NamedTuple):
     environ: Mapping[str, str]
     name: str = "uv"
 
-    def install(self, requirements: Sequence[str], wheels: str, on_line: OnLine, locks: Sequence[int] = ()) -> None:
-        """Install offline."""
+    def install(
+        self, requirements: Sequence[str], folders: Sequence[str], on_line: OnLine, locks: Sequence[int] = ()
+    ) -> None:
+        """Install offline. A wheel that uv's cache knows by folder and time is not unpacked again, but linked."""
         options = (
             "--no-index",
             "--no-deps",
@@ -73,8 +79,12 @@ class Uv(NamedTuple):
             "--python",
             self.python,
         )
-        args = (*self.command, "pip", "install", *options, "--find-links", wheels, *requirements)
+        args = (*self.command, "pip", "install", *options, *_find_links(folders), *requirements)
         _run("uv", args, offline_environ(self.environ), on_line, locks)
+
+
+def _find_links(folders: Sequence[str]) -> list[str]:
+    return [argument for folder in folders for argument in ("--find-links", folder)]
 
 
 def _run(name: str, args: Sequence[str], environ: Mapping[str, str], on_line: OnLine, locks: Sequence[int]) -> None:
@@ -191,8 +201,8 @@ def choose_uv(target: Target, environ: Mapping[str, str]) -> Uv:
 def offline_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Give an environment in which pip and uv follow nothing but their arguments."""
     kept = {key: value for key, value in environ.items() if not key.startswith(("PIP_", "UV_", "PYTHON"))}
-    # A cache on the environment's own file system lets uv link instead of copy: that setting is the person's.
-    kept.update({key: environ[key] for key in ("UV_CACHE_DIR",) if key in environ})
+    # Where uv's cache lies, and whether it links or copies out of it, is the person's choice.
+    kept.update({key: environ[key] for key in ("UV_CACHE_DIR", "UV_LINK_MODE") if key in environ})
     # PIP_USER=0: without it pip goes to the user's site folder when it cannot write, and answers 0.
     kept.update(PIP_CONFIG_FILE=os.devnull, PIP_USER="0", UV_NO_CONFIG="1", UV_PYTHON_DOWNLOADS="never", PYTHONUTF8="1")
     return kept

@@ -19,6 +19,9 @@ from pascal_install.installation.verify import Verification
 from pascal_install.installation.wheelfile import WheelFacts, paths_written
 from pascal_install.model.interpreter import Target
 
+#: What pip and uv take for a file to install, where a folder is named as --find-links.
+_OFFERED = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".html")
+
 
 class Incoming(NamedTuple):
     """One wheel that lies on disk, checked, ready to be installed."""
@@ -61,7 +64,7 @@ def apply(
         journal.reach("install")
         if incoming:
             hooks.on_phase("install", str(len(incoming)))
-            _install(journal, incoming, transaction)
+            _install(journal, incoming, change, transaction)
         journal.reach("verify")
         hooks.on_phase("verify")
         compiled = os.path.join(journal.folder, "compiled")
@@ -132,18 +135,31 @@ def _unlisted(facts: WheelFacts, environment: Environment, owned: set[str]) -> l
     return [path for folder in folders for path in _files_below(folder) if path not in owned]
 
 
-def _install(journal: Journal, incoming: Mapping[str, Incoming], transaction: Transaction) -> None:
-    folder = os.path.join(journal.folder, "wheels")
-    os.makedirs(folder, exist_ok=True)
+def _install(journal: Journal, incoming: Mapping[str, Incoming], change: Change, transaction: Transaction) -> None:
+    repaired = {step.name for step in change.steps if step.kind == "repair"}
+    linked = os.path.join(journal.folder, "wheels")
+    os.makedirs(linked, exist_ok=True)
+    folders = [linked]
     for one in incoming.values():
-        place = os.path.join(folder, os.path.basename(one.path))
+        path = os.path.abspath(one.path)
+        # uv knows a wheel that it has unpacked by its folder. What is broken in the environment may be a link to that
+        # unpacked copy, and as broken there: it gets a folder that uv has never seen.
+        if one.facts.name not in repaired and _lies_alone(path):
+            folders.append(os.path.dirname(path))
+            continue
         try:
-            os.symlink(os.path.abspath(one.path), place)
+            os.symlink(path, os.path.join(linked, os.path.basename(path)))
         except OSError:  # Windows without the right to make links
-            shutil.copy2(one.path, place)
+            shutil.copy2(path, linked)
     lines = [f"{one.facts.name}=={one.facts.version}" for _, one in sorted(incoming.items())]
-    transaction.backend.install(lines, folder, transaction.hooks.on_line, transaction.locks)
-    shutil.rmtree(folder)
+    transaction.backend.install(lines, folders, transaction.hooks.on_line, transaction.locks)
+    shutil.rmtree(linked)
+
+
+def _lies_alone(path: str) -> bool:
+    """Tell whether a folder offers an installer nothing but this wheel, as those of our cache do."""
+    folder, name = os.path.split(path)
+    return all(entry == name or not entry.endswith(_OFFERED) for entry in os.listdir(folder))
 
 
 def _adopt_compiled(compiled: str, brought: Iterable[str]) -> None:
