@@ -20,7 +20,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from pascal_install.value import NamedTuple
 
 PLAN = (str(Path(sys.executable).with_name("pascal-install")), "plan")
 GIVEN = ("--gpu", "GTX 1080 Ti", "--driver", "580.95.05", "--platform", "linux_x86_64", "--python-version", "3.12")

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
 
 from pascal_install.fetch import Fetcher
 from pascal_install.fetch.fetcher import RemoteFile
@@ -31,6 +30,7 @@ from pascal_install.inspection.remote import inspect_url, list_url
 from pascal_install.inspection.subject import wheel_architectures
 from pascal_install.inspection.verify import verify_environment
 from pascal_install.model.cuda import ComputeCapability
+from pascal_install.value import NamedTuple
 
 PASCAL = ComputeCapability(6, 1)
 INSPECT = (sys.executable, "-m", "pascal_install", "inspect", "--gpu", "6.1", "--format", "json")

@@ -22,7 +22,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from pascal_install.value import NamedTuple
 
 TORCH = "torch==2.6.0"
 SCRIPTS = Path(sys.executable).parent

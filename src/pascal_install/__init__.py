@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pascal_install.value import TYPE_CHECKING
 from pascal_install.version import __version__
 
 if TYPE_CHECKING:

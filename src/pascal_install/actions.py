@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TypeVar
 
 from pascal_install.api import (
     Settings,
@@ -23,6 +23,7 @@ from pascal_install.model.build import Catalogue
 from pascal_install.model.plan import Plan
 from pascal_install.model.request import Request
 from pascal_install.resolve.search import resolve
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pascal_install.doctor.case import Case, Symptom

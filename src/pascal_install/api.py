@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from pascal_install.catalogue.load import load, load_gpus
 from pascal_install.catalogue.locate import user_dir
@@ -18,16 +16,39 @@ from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
 from pascal_install.model.address import Mirror, redact
-from pascal_install.model.build import Catalogue, Package
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
-from pascal_install.model.plan import Plan
 from pascal_install.model.request import Request, Wanted
 from pascal_install.resolve.search import names_needed, resolve
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypedDict
+
     from pascal_install.fetch import Fetcher
     from pascal_install.installation.own_wheels import Named, Own
+    from pascal_install.model.build import Catalogue, Package
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.plan import Plan
+
+    class SettingsFields(TypedDict, total=False):
+        """The same fields as keyword arguments."""
+
+        gpus: tuple[str, ...]
+        driver: str
+        python: str
+        platform: str
+        python_version: str
+        abi: str
+        torch_source: str
+        allow_unconfirmed: bool
+        catalogue: str
+        mirrors: tuple[Mirror, ...]
+        cert: str
+        offline: bool
+        wheelhouse: str
+        installer: str
+
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -52,25 +73,6 @@ class Settings(NamedTuple):
     offline: bool = False
     wheelhouse: str = ""
     installer: str = "pip"
-
-
-class SettingsFields(TypedDict, total=False):
-    """The same fields as keyword arguments."""
-
-    gpus: tuple[str, ...]
-    driver: str
-    python: str
-    platform: str
-    python_version: str
-    abi: str
-    torch_source: str
-    allow_unconfirmed: bool
-    catalogue: str
-    mirrors: tuple[Mirror, ...]
-    cert: str
-    offline: bool
-    wheelhouse: str
-    installer: str
 
 
 class Facts(NamedTuple):

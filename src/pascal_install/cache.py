@@ -5,9 +5,13 @@ A cache never fails: what cannot be read is found anew, and what cannot be writt
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
+
+from pascal_install.read_json import read_json
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _path(cache_dir: str, kind: str, name: str) -> str:
@@ -21,7 +25,7 @@ def read(cache_dir: str, kind: str, name: str, key: list[Any]) -> Any:
         return None
     try:
         with open(_path(cache_dir, kind, name), encoding="utf-8") as file:
-            kept = json.load(file)
+            kept = read_json(file.read())
     except (OSError, ValueError):
         return None
     return kept["value"] if isinstance(kept, dict) and kept.get("key") == key else None
@@ -31,6 +35,8 @@ def write(cache_dir: str, kind: str, name: str, key: list[Any], value: Any) -> N
     """Keep a value under a name, for as long as the key is the same; both are what JSON can hold, tuples excepted."""
     if not cache_dir:
         return
+    import json
+
     path = _path(cache_dir, kind, name)
     part = f"{path}.{os.getpid()}"
     try:

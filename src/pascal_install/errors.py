@@ -6,7 +6,10 @@ An error says three things apart: what went wrong (`summary`), the facts behind 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class PascalInstallError(Exception):

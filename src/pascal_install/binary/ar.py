@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, read_exactly
+from pascal_install.value import NamedTuple
 
 MAGIC = b"!<arch>\n"
 THIN_MAGIC = b"!<thin>\n"

@@ -8,10 +8,10 @@ counted, and the weakest library that matters decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from pascal_install.binary.library import Library
 from pascal_install.model.cuda import NO_COVERAGE, CodeTarget, ComputeCapability, Coverage, CudaVersion, coverage
+from pascal_install.value import NamedTuple
 
 _STRENGTH = {"none": 0, "ptx": 1, "cubin": 2}
 

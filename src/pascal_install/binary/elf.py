@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from pascal_install.binary.sections import DEVICE_SECTIONS, Section
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, read_exactly
+from pascal_install.value import NamedTuple
 
 MAGIC = b"\x7fELF"
 HEADER_SIZE = 64

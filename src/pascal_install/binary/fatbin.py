@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pascal_install.binary.source import DamagedError, SlowSource, Source
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion
+from pascal_install.value import NamedTuple
 
 MAGIC = b"\x50\xed\x55\xba"
 #: Magic, version 1 and header size 16: what tells a fatbin from the constant in machine code.

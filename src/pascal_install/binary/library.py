@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
 from pascal_install.binary import ar, elf, pe
 from pascal_install.binary.fatbin import HEADER_START, FatbinSection, Tally, merge, read_section, try_fatbin
@@ -16,6 +15,7 @@ from pascal_install.binary.sections import (
     written_wrappers,
 )
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, WindowSource
+from pascal_install.value import NamedTuple
 
 #: Enough of a file's start to tell what it is.
 HEAD_SIZE = 64

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from pascal_install.binary.symbols import DynamicLibrary, Symbol, VersionNeed
+from pascal_install.value import NamedTuple
 
 #: Finds a library by the name that another one (first argument) needs; None where there is none.
 Finder = Callable[[DynamicLibrary, str], DynamicLibrary | None]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pascal_install.binary.source import DamagedError, Source
+from pascal_install.value import NamedTuple
 
 #: The same sections by their names in ELF and, cut to eight characters, in PE files.
 FATBIN_SECTIONS = (".nv_fatbin", ".nv_fatb")

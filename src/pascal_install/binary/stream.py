@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from pascal_install.binary import elf
 from pascal_install.binary.fatbin import EMPTY, HEADER_START, Fatbin, FatbinSection, Tally, try_fatbin
 from pascal_install.binary.library import HEAD_SIZE, Library, read_library, recognise
 from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
 from pascal_install.binary.source import BytesSource, UnsupportedError
+from pascal_install.value import NamedTuple
 
 # Up to this size a file is inflated as a whole; then nothing is sought, and nothing read twice.
 _SMALL = 1 << 22

@@ -10,10 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 from pascal_install.binary.elf import DYNAMIC, ElfHeader, Segment, file_offset, read_header, read_segments
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, read_exactly
+from pascal_install.value import NamedTuple
 
 _DYNAMIC = struct.Struct("<qQ")
 _SYMBOL = struct.Struct("<IBBHQQ")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from pascal_install.binary.source import DamagedError, Source, UnsupportedError, read_exactly
+from pascal_install.value import NamedTuple
 
 STORED, DEFLATED = 0, 8
 

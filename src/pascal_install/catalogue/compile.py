@@ -7,13 +7,17 @@ are kept as the parts that a release's files share. The same values give the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from pascal_install.catalogue.decode import Data
-from pascal_install.catalogue.decode_tables import KnownGpu
 from pascal_install.model.build import EXISTENCE, CudaTables, Package, Release, Wheel
-from pascal_install.model.cuda import CodeTarget
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pascal_install.catalogue.decode import Data
+    from pascal_install.catalogue.decode_tables import KnownGpu
+    from pascal_install.model.cuda import CodeTarget
 
 T = TypeVar("T")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Collection
-from typing import Any, NamedTuple
 
 from pascal_install.catalogue.decode_package import decode_package
 from pascal_install.catalogue.decode_tables import KnownGpu, decode_advice, decode_cuda, decode_gpus
@@ -14,6 +12,11 @@ from pascal_install.catalogue.fields import Fields
 from pascal_install.errors import DataError
 from pascal_install.model.build import CudaTables, Package
 from pascal_install.model.cuda import ANY
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
 from datetime import date
-from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import InvalidTag, Tag, parse_tag
@@ -19,6 +17,10 @@ from pascal_install.model.build import CONFIDENCE, EXISTENCE, UNREAD, Package, R
 from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CodeTarget, variant_cuda
 from pascal_install.model.request import Wanted
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 #: How `catalogue refresh` asks an index, and what more it may be told.
 UPSTREAMS = ("pypi", "simple", "github")

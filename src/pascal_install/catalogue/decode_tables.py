@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from pascal_install.catalogue.fields import Fields, Sources
 from pascal_install.model.build import Advice, Generation, VariantFacts
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion, variant_cuda
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NO_CUDA = CudaVersion(0, 0)
 _NO_DRIVER = DriverVersion((0,), "0")

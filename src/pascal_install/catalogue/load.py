@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
 
 from pascal_install.catalogue.store import Store, compiled, packaged_or_compiled
 from pascal_install.model.build import (
@@ -20,6 +18,11 @@ from pascal_install.model.build import (
 )
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion, DriverVersion, variant_cuda
 from pascal_install.model.request import Wanted
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
 
 def load(

@@ -5,13 +5,15 @@ The entry point names a Python package, whose folder holds TOML of the same kind
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from pascal_install.errors import DataError
+from pascal_install.read_json import read_json
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GROUP = "pascal_install.catalogue"
 _INDEX = "plugins.json"
@@ -36,7 +38,7 @@ def find_plugins(cache_dir: str) -> tuple[Plugin, ...]:
     index = os.path.join(cache_dir, _INDEX)
     try:
         with open(index, encoding="utf-8") as file:
-            known = json.load(file)
+            known = read_json(file.read())
         if known["stamps"] == stamps:
             return tuple(Plugin(*one) for one in known["plugins"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -94,6 +96,8 @@ def _folder_of(module: str) -> str:
 
 
 def _keep(index: str, content: object) -> None:
+    import json
+
     aside = f"{index}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(index), exist_ok=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from packaging.version import InvalidVersion, Version
 
-from pascal_install.model.build import Release
 from pascal_install.model.cuda import CudaVersion, variant_cuda
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pascal_install.model.build import Release
 
 
 def newest_first(releases: Iterable[Release]) -> tuple[Release, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from pascal_install.catalogue.locate import compiled_dir, data_dir
 from pascal_install.errors import DataError
+from pascal_install.read_json import read_json
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 _KEPT_S = 30 * 24 * 3600
 
@@ -25,9 +28,9 @@ class Store:
         path = os.path.join(self._folder, name)
         try:
             if self._files is not None:
-                return json.loads(self._files[name])
+                return read_json(self._files[name])
             with open(path, "rb") as file:
-                return json.loads(file.read())
+                return read_json(file.read())
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"the compiled catalogue is damaged: {path}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pascal_install.cli.options import Parser
+from pascal_install.cli.parser import Parser
 from pascal_install.errors import UsageError
 
 #: Each sub-command with its line in `--help`; `cli/catalogue_NAME.py` holds `parser` and `main`, as a command does.
@@ -27,7 +27,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     width = max(map(len, SUBCOMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in SUBCOMMANDS.items())
     built = _Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n")
-    built.add_argument("subcommand", choices=SUBCOMMANDS, metavar="|".join(SUBCOMMANDS), help="each has its own --help")
+    built.word("subcommand", "each has its own --help", choices=tuple(SUBCOMMANDS))
     return built
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING, NamedTuple
 
 from pascal_install.api import cache_dir
 from pascal_install.catalogue.checking.files import check_files
 from pascal_install.catalogue.decode import Data, decode
 from pascal_install.catalogue.locate import checkout_data_dir, data_dir
 from pascal_install.catalogue.overview import count_parts
-from pascal_install.cli.options import Parser, add_network, add_output, settings_of
+from pascal_install.cli.options import add_network, add_output, settings_of
+from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.build import Package
 from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
 from pascal_install.report.checked import checked_files, checked_pairs, checked_rows, files_in_order, report_document
 from pascal_install.report.document import to_json
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.checking.binaries import Index
@@ -45,7 +45,7 @@ the catalogue. 7: a wheel could not be read, or a host not be reached.
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue check", "Is what the catalogue says true?", environ, EPILOG)
-    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="with --binaries, --urls, --symbols: only these")
+    built.words("packages", metavar="PACKAGE", help_text="with --binaries, --urls, --symbols: only these")
     built.switch("--binaries", "read the architectures out of the wheels that PyPI hosts, and compare")
     built.switch("--one-each", "with --binaries: one wheel of each release, not all")
     built.switch("--urls", "ask each host whether it still has each file; PyPI's page tells for PyPI's")
@@ -55,7 +55,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built.switch("--neighbours", "with --symbols: also beside the next older and newer torch")
     built.switch("--write-source", "mend the files: of a checkout, or those of --catalogue")
     built.value("--catalogue", "check this folder of your own, instead of ours", metavar="DIR")
-    built.add_argument("--jobs", type=_number, default=3, metavar="N", help="how many files at a time (default: 3)")
+    built.value("--jobs", "how many files at a time (default: 3)", default="3", metavar="N")
     add_network(built)
     add_output(built)
     return built
@@ -63,7 +63,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 16):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 16")
+        raise UsageError(f"--jobs: {text!r} is no number from 1 to 16")
     return int(text)
 
 
@@ -93,11 +93,12 @@ class _Found(NamedTuple):
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Check, and tell how many releases of each package have which confidence."""
     options = parser(environ).parse_args(arguments)
+    at_a_time = _number(options.jobs)
     directory, data = check(options.catalogue)
     packages = _chosen(options, data)
     found = _Found()
     if options.binaries or options.urls or options.symbols:
-        with _network(options, environ) as network:
+        with _network(options, environ, at_a_time) as network:
             found = _Found(
                 _check_binaries(directory, packages, network, options) if options.binaries else (),
                 _check_urls(packages, network, options) if options.urls else (),
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return found.exit_code
 
 
-def _print(parts: Sequence[Part], found: _Found, options: argparse.Namespace, *, color: bool) -> None:
+def _print(parts: Sequence[Part], found: _Found, options: Options, *, color: bool) -> None:
     if options.format == "json":
         sys.stdout.write(to_json(report_document(parts, *found)))
         return
@@ -127,7 +128,7 @@ def check(catalogue: str) -> tuple[str, Data]:
     return data_dir(catalogue), check_files(data_dir(catalogue), decode(data_dir()))
 
 
-def _chosen(options: argparse.Namespace, data: Data) -> list[Package]:
+def _chosen(options: Options, data: Data) -> list[Package]:
     if options.packages and not (options.binaries or options.urls or options.symbols):
         raise UsageError("packages go with --binaries, --urls or --symbols; the files are checked as a whole")
     if options.write_source and not (options.binaries or options.symbols):
@@ -152,10 +153,12 @@ class _Network(NamedTuple):
     fetcher: Fetcher
     listing: Index
     cache_dir: str
+    at_a_time: int
+    """How many files."""
 
 
 @contextmanager
-def _network(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Network]:
+def _network(options: Options, environ: Mapping[str, str], at_a_time: int) -> Iterator[_Network]:
     """Reach hosts as the person's pip does; PyPI's address is the index of pip's settings."""
     from pascal_install.fetch.index_page import list_files
     from pascal_install.installation.pip_settings import pip_settings
@@ -171,11 +174,11 @@ def _network(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
         def listing(name: str) -> list[tuple[str, str, str]]:
             return [file[:3] for file in list_files(fetcher, settings.index_url, name)]
 
-        yield _Network(fetcher, listing, cache)
+        yield _Network(fetcher, listing, cache, at_a_time)
 
 
 def _check_binaries(
-    directory: str, packages: Sequence[Package], network: _Network, options: argparse.Namespace
+    directory: str, packages: Sequence[Package], network: _Network, options: Options
 ) -> tuple[CheckedRow, ...]:
     from pascal_install.catalogue.checking.binaries import check_binaries, jobs_of
     from pascal_install.catalogue.checking.rewrite import can_write, from_wheel, write_rows
@@ -185,7 +188,7 @@ def _check_binaries(
     jobs = jobs_of(directory, packages, one_each=options.one_each)
     watch = make_progress(sys.stderr, quiet=options.quiet)
     kept = KeptReadings(network.cache_dir)
-    rows = check_binaries(jobs, network.listing, network.fetcher, kept, watch, options.jobs)
+    rows = check_binaries(jobs, network.listing, network.fetcher, kept, watch, network.at_a_time)
     if not options.write_source:
         return rows
     of_place = {f"{job.row.file}:{job.row.line}": job for job in jobs}
@@ -195,7 +198,7 @@ def _check_binaries(
     return tuple(row._replace(verdict="written") if row in to_write else row for row in rows)
 
 
-def _check_urls(packages: Sequence[Package], network: _Network, options: argparse.Namespace) -> tuple[CheckedFile, ...]:
+def _check_urls(packages: Sequence[Package], network: _Network, options: Options) -> tuple[CheckedFile, ...]:
     from pascal_install.catalogue.checking.urls import Answers, check_urls
 
     def tell(done: int, count: int) -> None:
@@ -203,11 +206,11 @@ def _check_urls(packages: Sequence[Package], network: _Network, options: argpars
             sys.stderr.write(f"{done} of {count} files\n")
 
     answers = Answers(network.cache_dir)
-    return check_urls(packages, network.fetcher, network.listing, answers, tell, options.jobs)
+    return check_urls(packages, network.fetcher, network.listing, answers, tell, network.at_a_time)
 
 
 def _check_pairs(
-    directory: str, packages: Sequence[Package], data: Data, network: _Network, options: argparse.Namespace
+    directory: str, packages: Sequence[Package], data: Data, network: _Network, options: Options
 ) -> tuple[CheckedPair, ...]:
     import platform
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from pascal_install.api import cache_dir
 from pascal_install.catalogue.load import open_layers
 from pascal_install.catalogue.locate import checkout_data_dir, data_dir, is_data_dir, user_dir
-from pascal_install.cli.options import Parser, add_network, add_output, settings_of
+from pascal_install.cli.options import add_network, add_output, settings_of
+from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UsageError, VerificationError
 from pascal_install.model.cuda import CudaVersion, variant_cuda
 from pascal_install.report import text
 from pascal_install.report.document import error_document, to_json
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.refresh.run import Work
@@ -39,7 +39,7 @@ recorded; 7: an index cannot be read. In both cases nothing is written.
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue refresh", "What is new on the indexes.", environ, EPILOG)
-    built.add_argument("packages", nargs="*", metavar="PACKAGE", help="only these (default: all)")
+    built.words("packages", metavar="PACKAGE", help_text="only these (default: all)")
     built.values("--index", "ask only this index of the packages' files: pypi, pytorch; repeatable", metavar="ID")
     built.switch("--dry-run", "show what is new, write nothing")
     built.switch("--write-source", "write into resolver_data/ of the checkout that runs")
@@ -90,7 +90,7 @@ def _alarm(alarms: Sequence[Change]) -> VerificationError:
 
 
 @contextmanager
-def _work(options: argparse.Namespace, environ: Mapping[str, str], base: str, target: str) -> Iterator[Work]:
+def _work(options: Options, environ: Mapping[str, str], base: str, target: str) -> Iterator[Work]:
     """Reach the indexes as the person's pip does; PyPI is the index of pip's settings."""
     from pascal_install.catalogue.refresh.run import Work
     from pascal_install.catalogue.refresh.upstream import World
@@ -125,7 +125,7 @@ def _work(options: argparse.Namespace, environ: Mapping[str, str], base: str, ta
         )
 
 
-def _target(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+def _target(options: Options, environ: Mapping[str, str]) -> str:
     if options.write_source and options.catalogue:
         raise UsageError("--write-source and --catalogue name two places to write to")
     if not options.write_source:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.cli.main import COMMANDS
-from pascal_install.cli.options import Parser
+from pascal_install.cli.parser import Parser
 
 EPILOG = """\
 examples:
@@ -22,7 +22,7 @@ SHELLS = ("bash", "zsh", "fish")
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("completion", "Print the completion script of a shell.", environ, EPILOG)
-    built.add_argument("shell", choices=SHELLS)
+    built.word("shell", "the shell that the script is for", choices=SHELLS)
     return built
 
 

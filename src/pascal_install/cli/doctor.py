@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import carry_out_mend, find_case
 from pascal_install.api import Settings
-from pascal_install.cli.options import Parser, add_network, add_output, settings_of
+from pascal_install.cli.options import add_network, add_output, settings_of
+from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
@@ -76,7 +76,7 @@ def _fix(
     case: Case,
     symptoms: tuple[Symptom, ...],
     settings: Settings,
-    options: argparse.Namespace,
+    options: Options,
     environ: Mapping[str, str],
 ) -> tuple[Case, tuple[Symptom, ...]]:
     """Mend, and look again: after a killed install was undone, there may be more to do."""
@@ -107,7 +107,7 @@ def _agreed() -> bool:
 
 
 def _print(
-    case: Case, findings: Sequence[Finding], mend: Mend, before: Sequence[Finding] | None, options: argparse.Namespace
+    case: Case, findings: Sequence[Finding], mend: Mend, before: Sequence[Finding] | None, options: Options
 ) -> None:
     host, target = case.context.host, case.target
     if options.format == "json":

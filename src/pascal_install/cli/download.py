@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import make_wheelhouse
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.options import add_network, add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
@@ -25,7 +26,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("download", "Fill a folder with all wheels of a plan, dependencies included.", environ, EPILOG)
     add_resolving(built)
-    built.add_argument("-d", "--dest", default="wheelhouse", metavar="DIR", help="the folder (default: wheelhouse)")
+    built.value("--dest", "the folder (default: wheelhouse)", default="wheelhouse", metavar="DIR", short="-d")
     add_network(built)
     add_output(built, ("text",))
     return built

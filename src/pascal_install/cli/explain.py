@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import find_facts
-from pascal_install.cli.options import Parser, add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.options import add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
 from pascal_install.resolve.search import search_meant

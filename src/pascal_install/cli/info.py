@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 
 from pascal_install.api import cache_dir, find_chosen_target, find_host
 from pascal_install.catalogue.load import load
 from pascal_install.catalogue.locate import user_dir
-from pascal_install.cli.options import Parser, add_machine, add_output, settings_of
+from pascal_install.cli.options import add_machine, add_output, settings_of
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.facts.host import require_gpus
 from pascal_install.model.request import Request
 from pascal_install.resolve.context import make_context
 from pascal_install.resolve.support import support_of
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def parser(environ: Mapping[str, str]) -> Parser:

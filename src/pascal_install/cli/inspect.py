@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from pascal_install.api import Settings, cache_dir, find_chosen_target, find_host, make_fetcher
 from pascal_install.catalogue.load import load_gpus
-from pascal_install.cli.options import Parser, add_network, add_output, settings_of
+from pascal_install.cli.options import add_network, add_output, settings_of
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UsageError
 from pascal_install.facts.gpu_name import find_gpu
 from pascal_install.model.cuda import ComputeCapability
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.binary.source import DamagedError
@@ -36,7 +37,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
         "Read the device code out of libraries, wheels, addresses of wheels, installed packages, environments."
     )
     built = Parser("inspect", description, environ, EPILOG)
-    built.add_argument("subjects", nargs="+", metavar="PATH|WHEEL|URL|NAME", help="what to look into")
+    built.words("subjects", "what to look into", metavar="PATH|WHEEL|URL|NAME", at_least=1)
     built.values("--gpu", "give the verdict for this GPU; repeatable (default: the GPUs found)", metavar="GPU")
     built.value("--python", "the environment of a NAME: a path or a version", metavar="PYTHON")
     built.switch("--quick", "of a wheel: stop at a proven yes (needs a GPU)")

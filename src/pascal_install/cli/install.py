@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import make_lock
-from pascal_install.cli.options import Parser, add_network, add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.options import add_network, add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
@@ -26,7 +26,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("lock", "Write a pylock.toml that pip, uv and `install --from` take.", environ, EPILOG)
     add_resolving(built)
-    built.add_argument("-o", "--output", default="pylock.toml", metavar="FILE", help="where to; - for stdout")
+    built.value("--output", "where to; - for stdout", default="pylock.toml", metavar="FILE", short="-o")
     add_network(built)
     add_output(built, ("text",))
     return built
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return write_lock(options, options.output, environ)
 
 
-def write_lock(options: argparse.Namespace, output: str, environ: Mapping[str, str]) -> int:
+def write_lock(options: Options, output: str, environ: Mapping[str, str]) -> int:
     """Make the lock and write it to a file in one step, or to stdout."""
     interrupt_when_told_to_end()
     watch = Watch(quiet=options.quiet, verbose=options.verbose, color=wants_color(options, environ))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Mapping, Sequence
 
 from pascal_install.errors import PascalInstallError, UsageError
+from pascal_install.value import TYPE_CHECKING
 from pascal_install.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 #: Each command with its line in `--help`; the module of the same name holds `main(arguments, environ) -> exit code`.
 COMMANDS: Mapping[str, str] = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
 
 from pascal_install.api import make_plan
-from pascal_install.cli.options import FORMATS, Parser, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.parser import Options, Parser
 from pascal_install.errors import UnsatisfiableError, UsageError
-from pascal_install.model.address import Mirror
-from pascal_install.model.plan import Plan
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pascal_install.model.address import Mirror
+    from pascal_install.model.plan import Plan
 
 EPILOG = """\
 examples:
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0 if answer.pins else UnsatisfiableError.exit_code
 
 
-def _print_lock(options: argparse.Namespace, lock: str, environ: Mapping[str, str]) -> int:
+def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
     """Print what `pascal-install lock -o -` does: a lock names the dependencies too, so this asks the indexes."""
     if lock:
         raise UsageError(f"--format pylock: {lock} is a lock already")

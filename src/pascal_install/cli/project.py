@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 
 from pascal_install.errors import DataError
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TABLE = b"[tool.pascal-install"
 _FILE = "pyproject.toml"

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import cache_dir
-from pascal_install.cli.options import Parser, add_output
+from pascal_install.cli.options import add_output
+from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch

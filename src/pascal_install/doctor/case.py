@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from pascal_install.inspection.local import torch_cuda_label
 from pascal_install.installation.needs import Markers, markers_for
@@ -12,6 +11,7 @@ from pascal_install.model.build import compiles_itself
 from pascal_install.model.finding import Finding
 from pascal_install.model.interpreter import Target
 from pascal_install.resolve.context import Context
+from pascal_install.value import NamedTuple
 
 
 class Case(NamedTuple):

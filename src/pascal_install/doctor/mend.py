@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from pascal_install.doctor.case import Case, Symptom
 from pascal_install.installation.needs import same_version
 from pascal_install.model.plan import Plan
 from pascal_install.model.request import Request, Wanted
 from pascal_install.resolve.search import resolve
+from pascal_install.value import NamedTuple
 
 
 class Mend(NamedTuple):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pascal_install.errors import HostError
 from pascal_install.facts.kernel import MODULE
-from pascal_install.model.gpu import DetectionStep, HostFacts
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pascal_install.model.gpu import DetectionStep, HostFacts
 
 _IN_CONTAINER = "in a container: start it with --gpus all (NVIDIA Container Toolkit)"
 

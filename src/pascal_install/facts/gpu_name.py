@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from pascal_install.errors import UsageError
 from pascal_install.model.cuda import ComputeCapability
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
-Names = Iterable[tuple[str, str]]
-"""Pairs of a card's name and its compute capability, as text; looked through more than once."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Names = Iterable[tuple[str, str]]
+    """Pairs of a card's name and its compute capability, as text; looked through more than once."""
 
 #: Words that tell no cards apart.
 _NOISE = frozenset(("nvidia", "geforce", "gpu", "graphics", "card", "generation", "with", "design", "series"))

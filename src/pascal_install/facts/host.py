@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from pascal_install.errors import UsageError
-from pascal_install.facts.gpu_name import Names, find_gpu
-from pascal_install.model.cuda import ComputeCapability, DriverVersion
+from pascal_install.facts.gpu_name import find_gpu
+from pascal_install.model.cuda import DriverVersion
 from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice, HostFacts
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pascal_install.facts.gpu_name import Names
     from pascal_install.facts.reading import LookupPci, Reading
+    from pascal_install.model.cuda import ComputeCapability
 
 
 def detect_host(  # noqa: PLR0913  everything that a machine is looked at with

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from pascal_install.errors import TargetError
 from pascal_install.facts.discovery import chosen_environment, named_pythons
@@ -18,6 +17,10 @@ from pascal_install.facts.tags import (
     wheel_tags,
 )
 from pascal_install.model.interpreter import Target
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def find_target(python: str = "", *, environ: Mapping[str, str], cwd: str, cache_dir: str = "") -> Target:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 
-from pascal_install.facts.reading import LookupPci, Reading, parse_driver
+from pascal_install.facts.reading import Reading, parse_driver
 from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pascal_install.facts.reading import LookupPci
 
 #: The method of this reading, and the file.
 MODULE = "/proc/driver/nvidia/version"

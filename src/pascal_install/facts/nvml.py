@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from pascal_install.facts.reading import Identify, Reading, parse_driver
+from pascal_install.facts.reading import Reading, parse_driver
 from pascal_install.model.cuda import ComputeCapability, CudaVersion
 from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pascal_install.facts.reading import Identify
 
 #: Waking a GPU takes a second or two; a wedged one never answers.
 DEADLINE_S = 10.0

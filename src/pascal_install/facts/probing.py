@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from pascal_install import cache
 from pascal_install.errors import TargetError
+from pascal_install.read_json import read_json
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 from pascal_install.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 _PROBE = os.path.join(os.path.dirname(__file__), "probe.py")
 
@@ -125,7 +128,7 @@ def _ask_child(executable: str, environ: Mapping[str, str]) -> Any:
             hints=(f"try it: {executable} -c 'import sysconfig, json'", "or name another one with --python"),
         )
     try:
-        return json.loads(parts[1])
+        return read_json(parts[1])
     except ValueError as error:
         raise TargetError(
             f"{executable} answered what cannot be read", code="not-a-python", cause=str(error)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from pascal_install.model.cuda import DriverVersion
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
-from pascal_install.model.cuda import ComputeCapability, DriverVersion
-from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-LookupPci = Callable[[str], "tuple[str, ComputeCapability] | None"]
-"""From a PCI device id, four lower-case hex digits, to the card's name and compute capability."""
+    from pascal_install.model.cuda import ComputeCapability
+    from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice
 
-Identify = Callable[[str, str], "ComputeCapability | None"]
-"""From a PCI device id (or empty) and a name to the compute capability, for drivers too old to tell it."""
+    LookupPci = Callable[[str], tuple[str, ComputeCapability] | None]
+    """From a PCI device id, four lower-case hex digits, to the card's name and compute capability."""
+
+    Identify = Callable[[str, str], ComputeCapability | None]
+    """From a PCI device id (or empty) and a name to the compute capability, for drivers too old to tell it."""
 
 
 class Reading(NamedTuple):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from pascal_install.facts.nvml import OUTCOMES
-from pascal_install.facts.reading import Identify, Reading, parse_driver
+from pascal_install.facts.reading import Reading, parse_driver
 from pascal_install.model.cuda import ComputeCapability
 from pascal_install.model.gpu import DetectionStep, Driver, GpuDevice
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pascal_install.facts.reading import Identify
 
 #: It wakes every GPU, one after the other.
 _TIMEOUT_S = 20.0

@@ -8,9 +8,11 @@ counts only where more GPUs are seen than it names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pascal_install.model.gpu import DetectionStep, GpuDevice
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _CUDA, _TOOLKIT = "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO
 
 from pascal_install.errors import InstallerError, VerificationError
 from pascal_install.fetch import faults
@@ -16,6 +16,7 @@ from pascal_install.fetch.faults import FetchError
 from pascal_install.fetch.patience import Patience
 from pascal_install.fetch.transport import Transport, chunks, is_web_page
 from pascal_install.model.address import redact
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from requests import Response

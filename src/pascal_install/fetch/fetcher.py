@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pascal_install.errors import NetworkError
@@ -16,6 +16,7 @@ from pascal_install.fetch.pages import Page, PageCache
 from pascal_install.fetch.patience import Patience
 from pascal_install.fetch.transport import Settings, Transport, chunks, is_web_page
 from pascal_install.model.address import Mirror
+from pascal_install.value import NamedTuple
 
 _Answer = TypeVar("_Answer")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from pascal_install.fetch import faults
 from pascal_install.fetch.fetcher import Fetcher
 from pascal_install.fetch.pages import Page
+from pascal_install.value import NamedTuple
 
 JSON = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import tempfile
-from typing import NamedTuple
+
+from pascal_install.value import NamedTuple
 
 
 class Page(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import requests
@@ -18,6 +18,7 @@ from pascal_install.errors import UsageError
 from pascal_install.fetch import faults
 from pascal_install.fetch.local import FileAdapter, is_inside
 from pascal_install.model.address import Mirror, mirrored, redact
+from pascal_install.value import NamedTuple
 from pascal_install.version import __version__
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

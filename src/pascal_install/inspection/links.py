@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from pascal_install.binary.coverage import deciding, is_for_cuda
 from pascal_install.binary.linking import Resolution, readable
@@ -15,6 +14,7 @@ from pascal_install.inspection.local import Found
 from pascal_install.inspection.names import is_shared_library
 from pascal_install.inspection.report import Report
 from pascal_install.model.finding import Finding
+from pascal_install.value import NamedTuple
 
 _TORCH_LIBRARIES = ("libtorch", "libc10")
 #: Libraries that come with torch, with NVIDIA's wheels or not at all: one that is nowhere makes the loader stop.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from pascal_install.binary.coverage import Binary
 from pascal_install.binary.library import read_library
@@ -13,6 +12,7 @@ from pascal_install.errors import TargetError
 from pascal_install.inspection.files import FileSource
 from pascal_install.inspection.names import may_hold_code, normalised, part_of
 from pascal_install.inspection.report import Part, Report, Skipped
+from pascal_install.value import NamedTuple
 
 
 class Found(NamedTuple):

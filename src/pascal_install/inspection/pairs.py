@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 from pascal_install.binary.source import DamagedError
 from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
@@ -26,6 +25,7 @@ from pascal_install.inspection.names import is_shared_library, normalised
 from pascal_install.inspection.remote import RangeFetcher, RemoteSource
 from pascal_install.inspection.subject import site_packages_of
 from pascal_install.model.finding import Finding
+from pascal_install.value import NamedTuple
 
 _BLOCK = 1 << 23
 #: Of torch's own libraries no other one is linked with.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from pascal_install.binary.source import DamagedError
@@ -13,6 +13,7 @@ from pascal_install.inspection.names import may_hold_code
 from pascal_install.inspection.report import Report
 from pascal_install.inspection.wheel import read_wheel
 from pascal_install.model.cuda import ComputeCapability
+from pascal_install.value import NamedTuple
 
 #: Told how many bytes have been fetched, and how many there are to fetch at most; first with nothing fetched.
 Progress = Callable[[int, int], None]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pascal_install.binary.coverage import Binary, Decision, decide, is_nvidia
 from pascal_install.binary.source import DamagedError
 from pascal_install.model.cuda import ComputeCapability
+from pascal_install.value import NamedTuple
 
 
 class Skipped(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from pascal_install import process
 from pascal_install.errors import InstallerError, TargetError
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 OnLine = Callable[[str], None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -12,6 +11,7 @@ from pascal_install.errors import TargetError
 from pascal_install.installation.needs import Markers, active, meets, possible, same_version
 from pascal_install.installation.state import Distribution, Environment, record, requires
 from pascal_install.installation.wheelfile import WheelFacts
+from pascal_install.value import NamedTuple
 
 
 class Step(NamedTuple):

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from packaging.requirements import Requirement  # noqa: TC002
 from packaging.utils import canonicalize_name
@@ -23,6 +23,7 @@ from pascal_install.installation.needs import Markers, active, meets, roots, unm
 from pascal_install.installation.standins import write_stand_in
 from pascal_install.installation.state import Environment, requires
 from pascal_install.model.plan import Plan
+from pascal_install.value import NamedTuple
 
 _RESOLVE_TIMEOUT_S = 900.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from pascal_install.installation.hooks import SILENT, Hooks
 from pascal_install.installation.journal import open_journals
@@ -11,6 +10,7 @@ from pascal_install.installation.needs import Need, markers_for, roots, unmet
 from pascal_install.installation.state import Environment, read_environment
 from pascal_install.model.address import Mirror
 from pascal_install.model.plan import Plan
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pascal_install.fetch import Fetcher

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pascal_install.model.plan import Plan
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.installation.change import Change

@@ -19,10 +19,11 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pascal_install.errors import DataError, InstallerError
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 SCHEMA = 1
 HOME = ".pascal-install"

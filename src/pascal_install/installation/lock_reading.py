@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -37,6 +37,7 @@ from pascal_install.model.plan import Pin, Plan
 from pascal_install.model.request import Request, Wanted
 from pascal_install.resolve.context import Context, make_context
 from pascal_install.resolve.rules import driver_drives_gpu, driver_is_new_enough, has_kernels
+from pascal_install.value import NamedTuple
 
 _Entry = PackageWheel | PackageSdist | PackageArchive
 _RULES = (has_kernels, driver_drives_gpu, driver_is_new_enough)

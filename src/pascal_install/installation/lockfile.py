@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from packaging.markers import Marker
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
@@ -15,6 +15,7 @@ from pascal_install.catalogue.toml_text import to_toml
 from pascal_install.installation.selection import Selected
 from pascal_install.model.address import Mirror, mirrored, redact
 from pascal_install.model.plan import Pin, Plan
+from pascal_install.value import NamedTuple
 
 TOOL = "pascal-install"
 _DRIVES = {"linux": "linux", "windows": "win32"}

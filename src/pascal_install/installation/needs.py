@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
 
 from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -16,6 +15,7 @@ from pascal_install.installation.state import Environment, requires
 from pascal_install.model.companions import numpy_requirement
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Plan
+from pascal_install.value import NamedTuple
 
 Markers = dict[str, str]
 

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -32,6 +31,7 @@ from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import ANY, CodeTarget
 from pascal_install.model.interpreter import Target
 from pascal_install.model.request import Wanted
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet

@@ -6,10 +6,10 @@ import ast
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from pascal_install import process
 from pascal_install.errors import InstallerError
+from pascal_install.value import NamedTuple
 
 _TIMEOUT_S = 60.0
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pascal_install.model.plan import Plan
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.fetch import Fetcher

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from pascal_install.errors import TargetError
 from pascal_install.installation.hooks import SILENT, Hooks
@@ -15,6 +14,7 @@ from pascal_install.installation.needs import same_version
 from pascal_install.installation.preconditions import check_target
 from pascal_install.installation.state import Environment, read_environment
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 
 @contextmanager

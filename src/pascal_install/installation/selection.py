@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -36,6 +35,7 @@ from pascal_install.model.address import Mirror, mirrored
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Pin, Plan
 from pascal_install.report.progress import Progress
+from pascal_install.value import NamedTuple
 
 
 class Work(NamedTuple):

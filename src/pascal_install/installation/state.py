@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 
 class RecordRow(NamedTuple):

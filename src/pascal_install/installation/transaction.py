@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from pascal_install.errors import PascalInstallError
 from pascal_install.installation.backend import Backend
@@ -18,6 +17,7 @@ from pascal_install.installation.state import Environment, record
 from pascal_install.installation.verify import Verification
 from pascal_install.installation.wheelfile import WheelFacts, paths_written
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 #: What pip and uv take for a file to install, where a folder is named as --find-links.
 _OFFERED = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".html")

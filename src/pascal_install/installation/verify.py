@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pascal_install import process
 from pascal_install.errors import VerificationError
@@ -14,6 +14,7 @@ from pascal_install.installation.backend import offline_environ
 from pascal_install.installation.state import site_folders
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, coverage
 from pascal_install.model.plan import Plan
+from pascal_install.value import NamedTuple
 
 #: Importing torch takes 2.4 to 5.4 s warm; the first time, from a cold disk and without compiled files, far longer.
 _TIMEOUT_S = 600.0

@@ -6,13 +6,13 @@ import configparser
 import io
 import os
 import zipfile
-from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from pascal_install.errors import VerificationError
 from pascal_install.installation.state import requires_dist
 from pascal_install.model.interpreter import Target
+from pascal_install.value import NamedTuple
 
 
 class WheelFacts(NamedTuple):

@@ -14,10 +14,11 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pascal_install.errors import VerificationError
 from pascal_install.model.address import redact
+from pascal_install.value import NamedTuple
 
 _READ_BYTES = 1024 * 1024
 

@@ -1,9 +1,12 @@
 """What the world publishes: packages, their releases, and the wheels of each."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion, DriverVersion
-from pascal_install.model.request import Wanted
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pascal_install.model.request import Wanted
 
 #: Existence of a wheel, strongest first. `proven`: its address was seen in use or its host listed it.
 #: `tag-workflow`: the release workflow at the release's own tag builds it; picked, but asked for before an install.

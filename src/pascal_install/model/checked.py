@@ -1,9 +1,10 @@
 """What a check of the catalogue against the world found."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CodeTarget
+from pascal_install.value import NamedTuple
 
 
 class CheckedRow(NamedTuple):

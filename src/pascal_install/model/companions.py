@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pascal_install.model.plan import Plan
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pascal_install.model.plan import Plan
 
 
 def numpy_requirement(plan: Plan) -> str:

@@ -1,13 +1,12 @@
 """Which torch an extension runs with, as the catalogue writes it."""
 
-from functools import cache
+from __future__ import annotations
 
 from pascal_install.model.cuda import ANY
 
 _Version = tuple[int, ...]
 
 
-@cache
 def torch_matches(wanted: str, version: str) -> bool:
     """Tell whether a torch version, without local part, is one that an extension runs with.
 
@@ -45,8 +44,18 @@ def variant_matches(wanted: str, variant: str) -> bool:
     return variant == wanted or (wanted.endswith("x") and variant[:-1] == wanted[:-1])
 
 
-@cache
+#: What was read: the same few texts are asked for of every torch.
+_READ: dict[str, tuple[_Version, _Version]] = {}
+
+
 def _bounds(wanted: str) -> tuple[_Version, _Version]:
+    found = _READ.get(wanted)
+    if found is None:
+        found = _READ[wanted] = _read_bounds(wanted)
+    return found
+
+
+def _read_bounds(wanted: str) -> tuple[_Version, _Version]:
     """Give the least version, and the first that is too new; either may be empty."""
     if wanted.endswith(".*"):
         least = _number(wanted[:-2])

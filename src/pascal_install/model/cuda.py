@@ -1,6 +1,8 @@
 """Compute capabilities, code targets, and the versions of CUDA and of drivers."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from pascal_install.value import NamedTuple
 
 # Jetson and DRIVE devices. CUDA C++ Programming Guide, "Binary Compatibility": binary compatibility holds among desktop
 # devices only, neither among Tegra devices nor between Tegra and desktop.
@@ -14,7 +16,7 @@ class ComputeCapability(NamedTuple):
     minor: int
 
     @classmethod
-    def parse(cls, text: str) -> "ComputeCapability":
+    def parse(cls, text: str) -> ComputeCapability:
         """Read `6.1` or `sm_61`. Raises ValueError for anything else."""
         if text.startswith("sm_"):
             digits = text[3:]
@@ -27,7 +29,7 @@ class ComputeCapability(NamedTuple):
         raise ValueError(f"not a compute capability: {text!r} (expected a form like 6.1 or sm_61)")
 
     @classmethod
-    def from_number(cls, number: int) -> "ComputeCapability":
+    def from_number(cls, number: int) -> ComputeCapability:
         """Read the number of an architecture: 61 is 6.1, 120 is 12.0."""
         return cls(number // 10, number % 10)
 
@@ -60,7 +62,7 @@ class CodeTarget(NamedTuple):
     ptx: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "CodeTarget":
+    def parse(cls, text: str) -> CodeTarget:
         """Read `sm_90a`, `compute_90` or `jit_70`. Raises ValueError for anything else."""
         kind, _, number = text.partition("_")
         suffix = number[-1:] if number[-1:] in ("a", "f") and kind != JIT else ""
@@ -127,7 +129,7 @@ class CudaVersion(NamedTuple):
     minor: int
 
     @classmethod
-    def parse(cls, text: str) -> "CudaVersion":
+    def parse(cls, text: str) -> CudaVersion:
         """Read `12.4`. Raises ValueError for anything else."""
         major, dot, minor = text.partition(".")
         if not (dot and all(part.isascii() and part.isdigit() for part in (major, minor))):
@@ -135,7 +137,7 @@ class CudaVersion(NamedTuple):
         return cls(int(major), int(minor))
 
     @classmethod
-    def from_driver_api(cls, number: int) -> "CudaVersion":
+    def from_driver_api(cls, number: int) -> CudaVersion:
         """Read the number that `cuDriverGetVersion` and NVML give: 12040 is 12.4."""
         return cls(number // 1000, number % 1000 // 10)
 
@@ -164,7 +166,7 @@ class DriverVersion(NamedTuple):
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> "DriverVersion":
+    def parse(cls, text: str) -> DriverVersion:
         """Read `580.95.05`; a bare branch such as `440` is its first release. Raises ValueError for anything else."""
         pieces = text.split(".")
         if len(pieces) > 4 or not all(piece.isascii() and piece.isdigit() and len(piece) <= 5 for piece in pieces):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pascal_install.value import NamedTuple
 
 
 class Finding(NamedTuple):

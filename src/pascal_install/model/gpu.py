@@ -1,8 +1,11 @@
 """What a machine is: its GPUs, its driver, and how each fact was found."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion
 
 
 class GpuDevice(NamedTuple):

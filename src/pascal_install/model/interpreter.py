@@ -1,6 +1,8 @@
 """The target: the Python environment that is installed into."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from pascal_install.value import NamedTuple
 
 
 class InstalledDistribution(NamedTuple):

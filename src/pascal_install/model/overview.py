@@ -1,6 +1,8 @@
 """What a catalogue holds, counted."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from pascal_install.value import NamedTuple
 
 
 class Part(NamedTuple):

@@ -1,12 +1,15 @@
 """The answer: exact pins, and why."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from pascal_install.model.build import Build
-from pascal_install.model.cuda import ComputeCapability, Coverage
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
-from pascal_install.model.request import Request
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pascal_install.model.build import Build
+    from pascal_install.model.cuda import ComputeCapability, Coverage
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.request import Request
 
 
 class Rejection(NamedTuple):
@@ -20,7 +23,7 @@ class Rejection(NamedTuple):
     source: str = ""
     filename: str = ""
     publisher: str = ""
-    because: "Rejection | None" = None
+    because: Rejection | None = None
     """For a coupling: why the torch build behind it was passed over."""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pascal_install.value import NamedTuple
 
 #: Kinds of a change, in the order in which they are shown. `alarm`: the recorded file is another one than the listed.
 #: `skipped`: listed, and not taken over; `what` says why.

@@ -1,6 +1,8 @@
 """What was asked for."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from pascal_install.value import NamedTuple
 
 
 class Wanted(NamedTuple):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pascal_install.model.address import Mirror, mirrored, redact
 from pascal_install.model.companions import numpy_requirement
-from pascal_install.model.plan import Pin, Plan
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pascal_install.model.plan import Pin, Plan
 
 
 def commands(plan: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip") -> tuple[tuple[str, ...], ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pascal_install.model.finding import Finding
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
 from pascal_install.report.document import SCHEMA, host_document, plan_document, target_document
 from pascal_install.report.text import Style, clean, facts, no_plan, picks
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.doctor.mend import Mend

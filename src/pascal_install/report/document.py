@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 from pascal_install.errors import PascalInstallError, UnsatisfiableError
 from pascal_install.model.address import Mirror, mirrored, redact
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
-from pascal_install.model.plan import Pin, Plan, Rejection
 from pascal_install.report.commands import commands
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.plan import Pin, Plan, Rejection
 
 SCHEMA = 1
 

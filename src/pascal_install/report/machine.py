@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
 from pascal_install.report.document import SCHEMA, host_document, target_document
 from pascal_install.report.text import Style, clean, facts
-from pascal_install.resolve.support import Support
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.resolve.support import Support
 
 
 def machine(host: HostFacts, target: Target, support: tuple[Support, ...], *, color: bool) -> str:

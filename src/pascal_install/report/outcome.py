@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pascal_install.model.plan import Plan
 from pascal_install.report.document import plan_document
 from pascal_install.report.text import Style, clean, facts, no_plan
+from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.installation.execute import Outcome

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from pascal_install.value import TYPE_CHECKING
 
-from pascal_install.errors import PascalInstallError
-from pascal_install.model.address import Mirror
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
-from pascal_install.model.plan import Pin, Plan, Rejection
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pascal_install.errors import PascalInstallError
+    from pascal_install.model.address import Mirror
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.plan import Pin, Plan, Rejection
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 

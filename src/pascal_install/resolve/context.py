@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from pascal_install.errors import UsageError
-from pascal_install.model.build import Catalogue, CudaTables, Generation, VariantFacts
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, Coverage, coverage
-from pascal_install.model.gpu import GpuDevice, HostFacts
-from pascal_install.model.interpreter import Target
-from pascal_install.model.request import Request
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+    from pascal_install.model.build import Catalogue, CudaTables, Generation, VariantFacts
+    from pascal_install.model.gpu import GpuDevice, HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.request import Request
 
 
 class Context(NamedTuple):

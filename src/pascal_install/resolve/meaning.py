@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pascal_install.model.build import Catalogue
 from pascal_install.model.request import Request, Wanted
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pascal_install.model.build import Catalogue
 
 
 def meanings(request: Request, catalogue: Catalogue, passed: frozenset[str] = frozenset()) -> Iterator[Request]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CudaVersion
-from pascal_install.model.plan import Pin
-from pascal_install.model.request import Request
-from pascal_install.resolve.context import Context
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pascal_install.model.plan import Pin
+    from pascal_install.model.request import Request
+    from pascal_install.resolve.context import Context
 
 
 def notes_for(pins: tuple[Pin, ...], context: Context, asked: Request) -> tuple[str, ...]:

@@ -9,14 +9,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from pascal_install.model.build import Build
 from pascal_install.model.cuda import CudaVersion, variant_cuda
-from pascal_install.resolve.context import Context
+from pascal_install.value import TYPE_CHECKING
 
-Picks = Mapping[str, Build]
-Rank = tuple[tuple[int, ...], int, bool, CudaVersion, tuple[str, ...]]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pascal_install.model.build import Build
+    from pascal_install.resolve.context import Context
+
+    Picks = Mapping[str, Build]
+    Rank = tuple[tuple[int, ...], int, bool, CudaVersion, tuple[str, ...]]
 
 
 def rank(picks: Picks, asked: Sequence[str], pivot: Build | None, context: Context) -> Rank:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pascal_install.model.build import CONFIRMED, UNREAD, Release, Wheel
 from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import ANY, Coverage, variant_cuda
 from pascal_install.model.plan import Rejection
 from pascal_install.resolve.context import Context
+from pascal_install.value import TYPE_CHECKING
 
-ReleaseRule = Callable[[Release, Context], "Rejection | None"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    ReleaseRule = Callable[[Release, Context], Rejection | None]
 
 
 def reject(

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from pascal_install.model.build import Build, Catalogue, Package, Release, Wheel
 from pascal_install.model.coupling import is_exact, torch_matches
 from pascal_install.model.cuda import variant_cuda
-from pascal_install.model.gpu import HostFacts
-from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Pin, Plan, Rejection
-from pascal_install.model.request import Request
 from pascal_install.resolve.context import Context, make_context
 from pascal_install.resolve.meaning import meanings, others_of
 from pascal_install.resolve.notes import notes_for
-from pascal_install.resolve.order import Picks, Rank, rank
+from pascal_install.resolve.order import rank
 from pascal_install.resolve.rules import RELEASE_RULES, choose_wheel, fits_torch, reject
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pascal_install.model.gpu import HostFacts
+    from pascal_install.model.interpreter import Target
+    from pascal_install.model.request import Request
+    from pascal_install.resolve.order import Picks, Rank
 
 PIVOT = "torch"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from pascal_install.model.cuda import ComputeCapability
-from pascal_install.resolve.context import Context
 from pascal_install.resolve.notes import advice
 from pascal_install.resolve.rules import architectures_are_known
 from pascal_install.resolve.search import PIVOT
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pascal_install.model.cuda import ComputeCapability
+    from pascal_install.resolve.context import Context
 
 
 class Support(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from pascal_install.binary.coverage import Binary, architectures, partly_served
 from pascal_install.binary.source import DamagedError
@@ -15,6 +15,7 @@ from pascal_install.inspection.remote import RangeFetcher
 from pascal_install.model.build import Package, Release, Wheel
 from pascal_install.model.checked import CheckedRow
 from pascal_install.model.cuda import JIT, CodeTarget
+from pascal_install.value import NamedTuple
 
 #: Faults of one file; after any other one, asking for the next file would only fail as well.
 _OF_ONE_FILE = frozenset({"not-found", "forbidden", "no-ranges", "cut-off", "unexpected-answer"})

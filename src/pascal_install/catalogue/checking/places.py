@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pascal_install.catalogue.decode import parse_toml
 from pascal_install.model.build import Release
+from pascal_install.value import NamedTuple
 
 _HEADER = re.compile(r"^\[\[(\w+)\]\]")
 _PATH = re.compile(r"^(?P<file>\S+\.toml): (?P<field>(?P<table>\w+)\[(?P<row>\d+)\](\.wheels\[(?P<wheel>\d+)\])?.*)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from packaging.tags import parse_tag
@@ -14,6 +13,7 @@ from pascal_install.catalogue.decode import Data
 from pascal_install.model.build import CudaTables, Package, Release
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, variant_cuda
 from pascal_install.resolve.rules import fits_torch
+from pascal_install.value import NamedTuple
 
 _PYTHON = re.compile(r"(cp|pp)3\d{1,2}|py[23](\d{1,2})?")
 _ABI = re.compile(r"none|abi3|cp3\d{1,2}[mt]?|pypy3\d{1,2}_pp\d+")

@@ -7,7 +7,6 @@ coupled to, whatever their CUDA variant, and on demand their neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from pascal_install import cache
 from pascal_install.binary.source import DamagedError
@@ -21,6 +20,7 @@ from pascal_install.model.checked import CheckedPair
 from pascal_install.model.coupling import torch_matches
 from pascal_install.model.cuda import variant_cuda
 from pascal_install.resolve.rules import fits_torch
+from pascal_install.value import NamedTuple
 
 _KIND = "pairs"
 #: Raised when the same files are judged differently.

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pascal_install.catalogue.checking.binaries import Index
@@ -17,6 +16,7 @@ from pascal_install.fetch import Fetcher, find
 from pascal_install.model.address import redact
 from pascal_install.model.build import Package, Wheel
 from pascal_install.model.checked import CheckedFile
+from pascal_install.value import NamedTuple
 
 #: An answer is worth this long: files of released versions seldom change.
 _KEPT_S = 7 * 24 * 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from packaging.version import Version
 
@@ -12,6 +12,7 @@ from pascal_install.catalogue.refresh.upstream import Index, Offered, is_cuda
 from pascal_install.errors import NetworkError
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.refreshed import Change
+from pascal_install.value import NamedTuple
 
 Row = dict[str, Any]
 """A `[[release]]`, or one of its wheels, as it stands in the file."""

@@ -7,7 +7,6 @@ import hashlib
 import re
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
@@ -25,6 +24,7 @@ from pascal_install.inspection.remote import RemoteSource
 from pascal_install.model.build import UNREAD
 from pascal_install.model.coupling import check_torch
 from pascal_install.model.cuda import CodeTarget, CudaVersion
+from pascal_install.value import NamedTuple
 
 _CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
 _LOCAL = re.compile(r"__version__\b[^=\n]*=\s*['\"][^'\"+]*\+([a-z]+[0-9]*)")

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from pascal_install.catalogue.checking.binaries import Watch
 from pascal_install.catalogue.decode import parse_toml
@@ -24,6 +24,7 @@ from pascal_install.inspection.kept import KeptReadings
 from pascal_install.model.build import UNREAD
 from pascal_install.model.cuda import ANY
 from pascal_install.model.refreshed import Asked, Change, Refreshed
+from pascal_install.value import NamedTuple
 
 _OFFER: Mapping[str, Callable[[Index, World], Iterator[Offered]]] = {
     "pypi": pypi.offered,
