@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from pascal_install.catalogue.store import Store, compiled, packaged_or_compiled
 from pascal_install.model.build import (
     EXISTENCE,
@@ -21,8 +19,12 @@ from pascal_install.model.request import Wanted
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
+
+    _WheelSequence = Sequence[Wheel]
+else:
+    _WheelSequence = object
 
 
 def load(
@@ -120,88 +122,96 @@ def platform_releases(store: Store, name: str, platform: str) -> tuple[Release, 
     os, _, machine = platform.partition("_")
     texts = shard["texts"]
     architectures = [tuple(map(CodeTarget.parse, targets)) for targets in shard["architectures"]]
-    wheels = _wheel_facts(shard)
     stem = f"{name.replace('-', '_')}-"
-    return tuple(
-        Release(
-            name,
-            version,
-            variant,
-            os,
-            machine,
-            publisher,
-            texts[index_url],
-            architectures[targets],
-            confidence,
-            texts[source],
-            _wheels(f"{stem}{version}-", heads, plus, islice(wheels, count), odd),
-            torch,
-            tuple(torch_variants),
-            cxx11_abi,
-            cudnn,
-            rank,
-            texts[note],
-            tuple(torch_also),
+    releases = []
+    end = 0
+    for row in shard["releases"]:
+        version, variant, publisher, index_url, targets, confidence, source, *facts, heads, plus, count, odd = row
+        torch, torch_variants, cxx11_abi, cudnn, rank, note, torch_also = facts
+        start, end = end, end + count
+        releases.append(
+            Release(
+                name,
+                version,
+                variant,
+                os,
+                machine,
+                publisher,
+                texts[index_url],
+                architectures[targets],
+                confidence,
+                texts[source],
+                _Wheels(shard, (start, end), (f"{stem}{version}-", heads, plus, odd)),
+                torch,
+                tuple(torch_variants),
+                cxx11_abi,
+                cudnn,
+                rank,
+                texts[note],
+                tuple(torch_also),
+            )
         )
-        for (
-            version,
-            variant,
-            publisher,
-            index_url,
-            targets,
-            confidence,
-            source,
-            torch,
-            torch_variants,
-            cxx11_abi,
-            cudnn,
-            rank,
-            note,
-            torch_also,
-            heads,
-            plus,
-            count,
-            odd,
-        ) in shard["releases"]
-    )
+    return tuple(releases)
 
 
-_WheelFacts = tuple[str, str, "int | None", str, str]
+class _Wheels(_WheelSequence):
+    """The wheels of one release, made when somebody looks at them: a plan looks at few releases."""
 
+    __slots__ = ("_addresses", "_made", "_place", "_shard")
 
-def _wheel_facts(shard: dict[str, Any]) -> Iterator[_WheelFacts]:
-    """Give tag, hash, size, existence and source of each wheel, of all releases in turn."""
-    texts, tags, wheels = shard["texts"], shard["tags"], shard["wheels"]
-    return zip(
-        [tags[place] for place in wheels["tag"]],
-        wheels["sha256"],
-        wheels["size"],
-        [EXISTENCE[place] for place in wheels["existence"]],
-        [texts[place] for place in wheels["source"]],
-        strict=True,
-    )
+    def __init__(self, shard: dict[str, Any], place: tuple[int, int], addresses: tuple[Any, ...]) -> None:
+        self._shard = shard
+        self._place = place
+        self._addresses = addresses
+        self._made: tuple[Wheel, ...] | None = None
+
+    def _all(self) -> tuple[Wheel, ...]:
+        if self._made is None:
+            self._made = _wheels(self._shard, self._place, *self._addresses)
+        return self._made
+
+    def __len__(self) -> int:
+        return self._place[1] - self._place[0]
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[Wheel]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, _Wheels) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
 
 
 def _wheels(
-    stem: str, heads: list[str], plus: str, facts: Iterable[_WheelFacts], odd: dict[str, list[Any]]
+    shard: dict[str, Any], place: tuple[int, int], stem: str, heads: list[str], plus: str, odd: dict[str, list[Any]]
 ) -> tuple[Wheel, ...]:
+    """Put the wheels of one release together: those from one place to another of the shard's lists."""
+    texts, tags = shard["texts"], shard["tags"]
+    lists = [shard["wheels"][fact][slice(*place)] for fact in ("tag", "sha256", "size", "existence", "source")]
     quoted = stem.replace("+", plus)
     head, *others = [head and head + quoted for head in heads]
     wheels = [
         Wheel(
-            tag,
-            f"{stem}{tag}.whl",
-            head and f"{head}{tag}.whl",
+            tags[tag],
+            f"{stem}{tags[tag]}.whl",
+            head and f"{head}{tags[tag]}.whl",
             sha256,
             size,
-            existence,
-            source,
-            tuple([f"{other}{tag}.whl" for other in others]) if others else (),
+            EXISTENCE[existence],
+            texts[source],
+            tuple([f"{other}{tags[tag]}.whl" for other in others]) if others else (),
         )
-        for tag, sha256, size, existence, source in facts
+        for tag, sha256, size, existence, source in zip(*lists, strict=True)
     ]
-    for place, (filename, url, mirrors) in odd.items():
-        wheels[int(place)] = wheels[int(place)]._replace(filename=filename, url=url, mirrors=tuple(mirrors))
+    for number, (filename, url, mirrors) in odd.items():
+        wheels[int(number)] = wheels[int(number)]._replace(filename=filename, url=url, mirrors=tuple(mirrors))
     return tuple(wheels)
 
 

@@ -108,14 +108,13 @@ def _dispatch(argv: Sequence[str], command: str, arguments: list[str], environ: 
     if command in ("help", ""):
         (sys.stdout if command else sys.stderr).write(help_text())
         return 0 if command else UsageError.exit_code
-    import importlib
-
     if arguments == argv:
         check_for_slip(argv)
     from pascal_install.cli.project import with_project
 
     environ = with_project(environ, os.getcwd())
-    module = importlib.import_module(f"pascal_install.cli.{command}")
+    # As importlib.import_module does, without loading importlib.
+    module = __import__(f"pascal_install.cli.{command}", fromlist=["main"])
     code: int = module.main(arguments, environ)
     return code
 

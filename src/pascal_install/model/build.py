@@ -6,6 +6,8 @@ from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion, DriverVersio
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pascal_install.model.request import Wanted
 
 #: Existence of a wheel, strongest first. `proven`: its address was seen in use or its host listed it.
@@ -57,7 +59,8 @@ class Release(NamedTuple):
     architectures: tuple[CodeTarget, ...]
     confidence: str
     source: str
-    wheels: tuple[Wheel, ...]
+    wheels: Sequence[Wheel]
+    """Immutable."""
     torch: str = ""
     """For an extension: the torch versions that it runs with, without local version; see `model.coupling`."""
     torch_variants: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ from typing import Any
 
 from pascal_install.report.document import SCHEMA, host_document, rejection_document, target_document
 from pascal_install.report.text import Style, clean, facts
-from pascal_install.resolve.search import Candidate, Search, pin_order
+from pascal_install.resolve.search import Search, pin_order
+from pascal_install.resolve.weigh import Candidate
 
 
 def explanation(found: Search, *, color: bool, verbose: bool) -> str:

@@ -27,8 +27,6 @@ class Context(NamedTuple):
     tag_places: dict[str, int]
     """Place of each wheel tag in the target's order; lower is more wanted."""
     specifiers: dict[str, SpecifierSet]
-    publishers: dict[str, frozenset[str]]
-    """Who publishes each package."""
     variants: dict[str, VariantFacts]
     dropped: tuple[GpuDevice, ...]
     """GPUs that the driver's branch left behind."""
@@ -39,6 +37,10 @@ class Context(NamedTuple):
     def tables(self) -> CudaTables:
         """The catalogue's small tables."""
         return self.catalogue.tables
+
+    def publishes(self, publisher: str, name: str) -> bool:
+        """Whether a publisher has builds of a package."""
+        return any(release.publisher == publisher for release in self.catalogue.packages[name].releases)
 
     def coverage_of(self, architectures: tuple[CodeTarget, ...]) -> tuple[Coverage, ...]:
         """How a list of architectures serves each of `capabilities`, in their order."""
@@ -92,10 +94,6 @@ def make_context(request: Request, host: HostFacts, target: Target, catalogue: C
         capabilities=tuple(sorted({gpu.capability for gpu in gpus if gpu.capability is not None})),
         tag_places={tag: place for place, tag in reversed(list(enumerate(target.tags)))},
         specifiers=_specifiers(request),
-        publishers={
-            name: frozenset(release.publisher for release in package.releases)
-            for name, package in catalogue.packages.items()
-        },
         variants={facts.label: facts for facts in catalogue.tables.variants},
         dropped=_dropped(host, catalogue.tables),
         coverages={},

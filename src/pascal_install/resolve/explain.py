@@ -10,7 +10,8 @@ from pascal_install.model.plan import Problem, Rejection
 from pascal_install.model.request import Request
 from pascal_install.resolve.context import Context, make_context
 from pascal_install.resolve.notes import advice
-from pascal_install.resolve.search import Candidate, Search, search
+from pascal_install.resolve.search import Search, search
+from pascal_install.resolve.weigh import Candidate
 
 #: CPython versions that wheels of this field are published for, newest first.
 PYTHONS = tuple(f"3.{minor}" for minor in range(15, 7, -1))

@@ -43,7 +43,7 @@ def comes_from_wanted_publisher(release: Release, context: Context) -> Rejection
     """`publisher`: where both PyTorch's index and PyPI publish a name, --torch-source decides."""
     wanted = "pypi" if context.request.torch_source == "pypi" else "pytorch"
     other = "pytorch" if wanted == "pypi" else "pypi"
-    if release.publisher != other or wanted not in context.publishers[release.name]:
+    if release.publisher != other or not context.publishes(wanted, release.name):
         return None
     return reject(release, "publisher", f"a build from {wanted}", f"a build from {other}", "--torch-source")
 

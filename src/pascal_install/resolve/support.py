@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pascal_install.resolve.notes import advice
 from pascal_install.resolve.rules import architectures_are_known
-from pascal_install.resolve.search import PIVOT
+from pascal_install.resolve.weigh import PIVOT
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
