@@ -204,7 +204,7 @@ def find_host(settings: Settings, environ: Mapping[str, str], target: Target) ->
             code="gpu-not-given",
             hints=("give its GPU with --gpu, and its driver with --driver",),
         )
-    gpus = load_gpus(user=user_dir(environ), cache_dir=cache_dir(environ))
+    gpus = load_gpus(overlay=settings.catalogue, user=user_dir(environ), cache_dir=cache_dir(environ))
     return detect_host(
         gpus=settings.gpus,
         driver=settings.driver,

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
+from pascal_install import cache
 from pascal_install.errors import DataError
-from pascal_install.read_json import read_json
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GROUP = "pascal_install.catalogue"
-_INDEX = "plugins.json"
 
 
 class Plugin(NamedTuple):
@@ -35,16 +34,11 @@ def find_plugins(cache_dir: str) -> tuple[Plugin, ...]:
     """
     sites = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     stamps = [[path, os.stat(path).st_mtime_ns] for path in sites if os.path.isdir(path)]
-    index = os.path.join(cache_dir, _INDEX)
-    try:
-        with open(index, encoding="utf-8") as file:
-            known = read_json(file.read())
-        if known["stamps"] == stamps:
-            return tuple(Plugin(*one) for one in known["plugins"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # none yet, or one that was cut off: it is made again
+    kept = cache.read(cache_dir, "plugins", sys.prefix, stamps)
+    if kept is not None:
+        return tuple(Plugin(*one) for one in kept)
     plugins = tuple(sorted(plugin for path, _ in stamps for plugin in _plugins_of(str(path))))
-    _keep(index, {"stamps": stamps, "plugins": plugins})
+    cache.write(cache_dir, "plugins", sys.prefix, stamps, plugins)
     return plugins
 
 
@@ -93,16 +87,3 @@ def _folder_of(module: str) -> str:
         return ""
     places = list(spec.submodule_search_locations or ()) if spec else []
     return places[0] if places else ""
-
-
-def _keep(index: str, content: object) -> None:
-    import json
-
-    aside = f"{index}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(index), exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.replace(aside, index)
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else

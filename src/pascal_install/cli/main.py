@@ -42,6 +42,9 @@ Each command has its own --help. Exit codes: 0 done, 2 usage, 3 no build runs he
 
 def run() -> None:
     """Run the console script."""
+    import gc
+
+    gc.set_threshold(200_000)  # a plan makes many small values and no cycles: looking for them takes a tenth of it
     sys.exit(main(sys.argv[1:], os.environ))
 
 
