@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
 from pascal_install.api import (
     Settings,
     cache_dir,
@@ -26,13 +23,16 @@ from pascal_install.resolve.search import resolve
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
+
     from pascal_install.doctor.case import Case, Symptom
     from pascal_install.fetch import Fetcher
     from pascal_install.installation.hooks import Hooks
     from pascal_install.installation.lock_reading import Locked
     from pascal_install.report.progress import Progress
 
-_Done = TypeVar("_Done")
+    _Done = TypeVar("_Done")
 
 
 class Installed(NamedTuple):

@@ -17,6 +17,7 @@ from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
 from pascal_install.model.address import Mirror, redact
 from pascal_install.model.request import Request, Wanted
+from pascal_install.model.specifier import read_exact
 from pascal_install.resolve.search import names_needed, resolve
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
@@ -153,9 +154,12 @@ def make_fetcher(settings: Settings, environ: Mapping[str, str]) -> Fetcher:
 
 
 def parse_requirement(text: str) -> Wanted:
-    """Read one requirement. A bare name needs no parser; anything else is read by packaging."""
-    if text and _NAME.issuperset(text) and text[0].isalnum() and text[-1].isalnum():
-        return Wanted(_normalise(text), "", text)
+    """Read one requirement. `torch` and `torch==2.6.0` need no parser; anything else is read by packaging."""
+    name, equals, _ = text.partition("==")
+    specifier = text[len(name) :]
+    is_name = bool(name) and _NAME.issuperset(name) and name[0].isalnum() and name[-1].isalnum()
+    if is_name and (not equals or read_exact(specifier)):
+        return Wanted(_normalise(name), specifier, text)
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

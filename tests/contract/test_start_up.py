@@ -14,6 +14,20 @@ HEAVY = frozenset(
         *("dataclasses", "inspect", "requests", "urllib3", "packaging", "pip", "pynvml", "subprocess", "pathlib"),
         *("tempfile", "shutil", "tomllib", "tomli", "logging", "importlib.metadata", "urllib.request", "http.client"),
         *("ssl", "socket", "platform", "email", "concurrent", "random"),
+        # Small ones, which together cost more than all of a plan does.
+        *(
+            "typing",
+            "re",
+            "enum",
+            "collections",
+            "functools",
+            "contextlib",
+            "argparse",
+            "json",
+            "warnings",
+            "importlib",
+        ),
+        *("csv", "threading", "signal", "sysconfig", "struct", "shlex", "difflib"),
     }
 )
 
@@ -39,7 +53,9 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["plan", "exllamav2", *ANSWER], ["info", *ANSWER]], ids=" ".join
+    "arguments",
+    [["--version"], ["--help"], ["plan", "exllamav2==0.3.2", "torch", *ANSWER], ["info", *ANSWER]],
+    ids=" ".join,
 )
 def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
     # The first run may compile the catalogue and the target's tags into the cache; the second one is what counts.
@@ -49,4 +65,4 @@ def test_nothing_heavy_is_loaded(arguments: list[str]) -> None:
 
 
 def test_the_list_of_heavy_modules_can_be_hit() -> None:
-    assert "packaging" in loaded_by(["plan", "exllamav2==0.3.2", *ANSWER])
+    assert "packaging" in loaded_by(["plan", "exllamav2<=0.3.2", *ANSWER])

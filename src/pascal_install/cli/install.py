@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 
 from pascal_install.cli.options import add_network, add_output, add_resolving, lock_of, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 EPILOG = """\
 examples:
@@ -43,10 +46,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
         return plan.main([argument for argument in arguments if argument != "--dry-run"], environ)
     from pascal_install.actions import install_locked, make_install
-    from pascal_install.cli.signals import interrupt_when_told_to_end
     from pascal_install.cli.watch import Watch
 
-    interrupt_when_told_to_end()
     wants_json = options.format == "json"
     watch = Watch(quiet=options.quiet or wants_json, verbose=options.verbose, color=wants_color(options, environ))
     lock, settings = lock_of(options), settings_of(options)

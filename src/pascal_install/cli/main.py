@@ -40,6 +40,10 @@ Each command has its own --help. Exit codes: 0 done, 2 usage, 3 no build runs he
 """
 
 
+#: How alike, from 0 to 1, a mistyped command and the one that is meant are (difflib's ratio).
+_ALIKE = 0.7
+
+
 def run() -> None:
     """Run the console script."""
     import gc
@@ -90,9 +94,11 @@ def split_command(argv: Sequence[str]) -> tuple[str, list[str]]:
 
 def check_for_slip(argv: Sequence[str]) -> None:
     """Raise UsageError for a mistyped command: taken for a package, it would be searched on PyPI and installed."""
+    if not (argv and argv[0].isalpha() and any(_share_letters(argv[0], command) for command in COMMANDS)):
+        return
     import difflib
 
-    meant = difflib.get_close_matches(argv[0], COMMANDS, n=1, cutoff=0.7) if argv and argv[0].isalpha() else []
+    meant = difflib.get_close_matches(argv[0], COMMANDS, n=1, cutoff=_ALIKE)
     if meant:
         raise UsageError(
             f"{argv[0]!r} is not a command",
@@ -102,6 +108,12 @@ def check_for_slip(argv: Sequence[str]) -> None:
                 f"a package of that name: pascal-install install {argv[0]}",
             ),
         )
+
+
+def _share_letters(one: str, other: str) -> bool:
+    """Tell whether two words have so many letters in common that they may be alike: loading difflib takes longer."""
+    common = sum(min(one.count(letter), other.count(letter)) for letter in set(one))
+    return 2 * common >= _ALIKE * (len(one) + len(other))
 
 
 def _dispatch(argv: Sequence[str], command: str, arguments: list[str], environ: Mapping[str, str]) -> int:

@@ -46,6 +46,10 @@ class Watch:
 
     def on_phase(self, name: str, detail: str = "") -> None:
         """Show a phase by its words; those without words are too short to matter."""
+        if name == "begin":
+            from pascal_install.cli.signals import interrupt_when_told_to_end
+
+            interrupt_when_told_to_end()
         if name in _PHASES:
             self._say(f"{_PHASES[name]}{f' ({text.clean(detail)})' if detail else ''}")
 

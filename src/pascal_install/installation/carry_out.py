@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pascal_install.errors import UsageError, VerificationError
 from pascal_install.installation.backend import Backend, Pip, choose_pip, choose_uv, newest_pip
 from pascal_install.installation.change import plan_change
-from pascal_install.installation.execute import Options, Outcome, missing
+from pascal_install.installation.execute import Options, Outcome
 from pascal_install.installation.gather import gather
 from pascal_install.installation.hooks import Hooks
+from pascal_install.installation.in_place import is_in_place
 from pascal_install.installation.lock_reading import check_unread
 from pascal_install.installation.needs import markers_for, roots, same_version, unmet
 from pascal_install.installation.preconditions import check_space, check_target
@@ -35,7 +36,7 @@ def carry_out(plan: Plan, options: Options, hooks: Hooks) -> Outcome:
     with locked(target, options.lock_timeout_s, hooks) as locks:
         bring_back(target, hooks)
         environment = read_environment(target)
-        if not missing(plan, environment, options.unwanted):
+        if is_in_place(plan, environment, options.unwanted):
             return Outcome("in-place")
         return _install(plan, environment, options, Transaction(target, backend, hooks, locks), pip)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from pascal_install.installation.hooks import SILENT, Hooks
+from pascal_install.installation.in_place import is_in_place
 from pascal_install.installation.journal import open_journals
-from pascal_install.installation.needs import Need, markers_for, roots, unmet
-from pascal_install.installation.state import Environment, read_environment
-from pascal_install.model.address import Mirror
-from pascal_install.model.plan import Plan
+from pascal_install.installation.state import read_environment
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pascal_install.fetch import Fetcher
     from pascal_install.installation.change import Change
     from pascal_install.installation.selection import Selected
     from pascal_install.installation.verify import Verification
+    from pascal_install.model.address import Mirror
+    from pascal_install.model.plan import Plan
     from pascal_install.report.progress import Progress
 
 
@@ -63,16 +63,11 @@ def execute(plan: Plan, options: Options, hooks: Hooks = SILENT) -> Outcome:
     if (
         target.executable
         and not open_journals(target)
-        and not missing(plan, read_environment(target), options.unwanted)
+        and is_in_place(plan, read_environment(target), options.unwanted, options.cache_dir)
     ):
         return Outcome("in-place")
+    hooks.on_phase("begin")
     # What follows loads requests and more: finding all in place must not cost that.
     from pascal_install.installation.carry_out import carry_out
 
     return carry_out(plan, options, hooks)
-
-
-def missing(plan: Plan, environment: Environment, unwanted: tuple[str, ...] = ()) -> tuple[Need, ...] | tuple[str, ...]:
-    """Tell what keeps the environment from being what the plan says; empty where all is in place and whole."""
-    needs = unmet(roots(plan), environment, markers_for(plan.target))
-    return needs or environment.leftovers or tuple(name for name in unwanted if name in environment.found)

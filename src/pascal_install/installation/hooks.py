@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from pascal_install.model.plan import Plan
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pascal_install.installation.change import Change
+    from pascal_install.model.plan import Plan
+else:
+    Protocol = object
 
 
 class Hooks(Protocol):
@@ -18,7 +20,7 @@ class Hooks(Protocol):
         """Hear each plan before it is carried out; another one follows where a wheel is not published after all."""
 
     def on_phase(self, name: str, detail: str = "") -> None:
-        """Hear that a phase begins: `wait`, `recover`, `download`, `resolve`, `set-aside`, `install`, `verify`, ..."""
+        """Hear that a phase begins: `begin` (something is to be done), `wait`, `recover`, `resolve`, `download`, ..."""
 
     def on_change(self, change: Change) -> None:
         """Hear what will change, before anything does."""

@@ -12,18 +12,17 @@ the way back `undo`, `put-back`, `undone`.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from pascal_install.errors import DataError, InstallerError
-from pascal_install.model.interpreter import Target
-from pascal_install.value import NamedTuple
+from pascal_install.read_json import read_json
+from pascal_install.value import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from pascal_install.model.interpreter import Target
 
 SCHEMA = 1
 HOME = ".pascal-install"
@@ -110,7 +109,7 @@ class Journal:
         """Keep the new state. What was whole before stays here for `rollback`; debris goes."""
         if self.step != "committed":
             self.reach("committed")
-        shutil.rmtree(self._debris, ignore_errors=True)
+        _remove_tree(self._debris)
 
     def undo(self) -> None:
         """Bring back the state before, from whichever step; may be called again after a kill."""
@@ -142,7 +141,7 @@ class Journal:
         """Take the journal away; from its first moment on it no longer counts."""
         if self.step not in ("", "undone"):
             self.reach("undone")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove_tree(self.folder)
 
     def kept_bytes(self) -> int:
         """Tell how much disk the way back takes."""
@@ -261,6 +260,8 @@ def _move(source: str, destination: str) -> None:
         os.replace(source, destination)
     except OSError as error:
         if getattr(error, "errno", None) == 18 or getattr(error, "winerror", None) == 17:  # another file system
+            import shutil
+
             shutil.move(source, destination)
             return
         raise InstallerError(
@@ -285,9 +286,18 @@ def _made_by(manifest: Manifest) -> set[str]:
 
 
 def _remove_folders(folders: Iterable[str]) -> None:
+    import shutil
+
     for folder in folders:
         if os.path.isdir(folder):
             shutil.rmtree(folder)
+
+
+def _remove_tree(folder: str) -> None:
+    """Take a folder of ours away, as far as that goes."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(paths: Sequence[str]) -> None:
@@ -313,6 +323,8 @@ def _prune(paths: Iterable[str], roots: Sequence[str]) -> None:
 
 def _write(path: str, document: dict[str, Any]) -> None:
     """Write a file aside, sync it, and rename it: after a power cut it is the old one or this one."""
+    import json
+
     with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape") as file:
         json.dump(document, file)
         file.flush()
@@ -330,7 +342,7 @@ def _read(path: str, fields: Sequence[str]) -> dict[str, Any]:
     """Read a journal's file. Raises DataError where it is not one of this schema."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            read = json.load(file)
+            read = read_json(file.read())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read", code="bad-journal", cause=str(error)) from error
     if not isinstance(read, dict) or read.get("schema") != SCHEMA or any(field not in read for field in fields):
@@ -341,16 +353,3 @@ def _read(path: str, fields: Sequence[str]) -> dict[str, Any]:
             hints=("use the pascal-install that wrote it",),
         )
     return read
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C off for the moment in which the environment is put back; it only ever reaches the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from pascal_install.errors import TargetError
 from pascal_install.installation.hooks import SILENT, Hooks
-from pascal_install.installation.journal import HOME, Journal, last_committed, open_journals, uninterrupted
+from pascal_install.installation.journal import HOME, Journal, last_committed, open_journals
 from pascal_install.installation.lock import FileLock
 from pascal_install.installation.needs import same_version
 from pascal_install.installation.preconditions import check_target
 from pascal_install.installation.state import Environment, read_environment
+from pascal_install.installation.uninterrupted import uninterrupted
 from pascal_install.model.interpreter import Target
 from pascal_install.value import NamedTuple
 

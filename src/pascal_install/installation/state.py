@@ -6,14 +6,15 @@ INSTALLER (the last thing that an installer writes) and every file of RECORD at 
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterable, Iterator
 
-from packaging.utils import canonicalize_name
+from pascal_install.facts.site_packages import normalise
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
-from pascal_install.model.interpreter import Target
-from pascal_install.value import NamedTuple
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pascal_install.model.interpreter import Target
 
 
 class RecordRow(NamedTuple):
@@ -94,7 +95,7 @@ def _distribution(folder: str) -> Distribution:
     if folder.endswith(".egg-info"):
         # setuptools writes NAME-VERSION-pyX.Y.egg-info; names and versions hold no hyphen there.
         version = version.partition("-")[0]
-    return Distribution(str(canonicalize_name(name)), version, folder)
+    return Distribution(normalise(name), version, folder)
 
 
 def problem(distribution: Distribution) -> str:
@@ -105,39 +106,53 @@ def problem(distribution: Distribution) -> str:
     for name in ("METADATA", "INSTALLER", "RECORD"):
         if not os.path.isfile(os.path.join(distribution.folder, name)):
             return f"it has no {name}: an install of it was cut off"
-    for row in record(distribution):
+    for path, size_bytes in _listed(distribution):
         try:
-            size = os.stat(row.path).st_size
+            size = os.stat(path).st_size
         except OSError:
-            if row.path.endswith(".pyc"):
+            if path.endswith(".pyc"):
                 continue
-            return f"{row.path} is missing"
-        if row.size_bytes is not None and size != row.size_bytes and not row.path.endswith(".pyc"):
-            return f"{row.path} has {size} bytes, RECORD says {row.size_bytes}"
+            return f"{path} is missing"
+        if size != size_bytes and size_bytes is not None and not path.endswith(".pyc"):
+            return f"{path} has {size} bytes, RECORD says {size_bytes}"
     return ""
 
 
 def record(distribution: Distribution) -> tuple[RecordRow, ...]:
     """Read the list of a distribution's files; empty where there is none."""
+    return tuple(RecordRow(*row) for row in _listed(distribution))
+
+
+def _listed(distribution: Distribution) -> Iterator[tuple[str, int | None]]:
     try:
         path = os.path.join(distribution.folder, "RECORD")
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return tuple(_rows(file, distribution.site))
+            text = file.read()
     except FileNotFoundError:
-        return ()
-
-
-def _rows(lines: Iterable[str], site: str) -> Iterator[RecordRow]:
-    for fields in csv.reader(lines):
-        if not fields or not fields[0]:
-            continue
-        path = fields[0]
-        if ".." in path or os.path.isabs(path):
-            path = os.path.normpath(os.path.join(site, path))
+        return
+    site = distribution.site
+    for name, size in _rows(text):
+        if ".." in name or os.path.isabs(name):
+            path = os.path.normpath(os.path.join(site, name))
         else:
-            path = f"{site}{os.sep}{path}" if os.sep == "/" else os.path.join(site, *path.split("/"))
-        size = fields[2] if len(fields) > 2 else ""
-        yield RecordRow(path, int(size) if size.isascii() and size.isdigit() else None)
+            path = f"{site}{os.sep}{name}" if os.sep == "/" else os.path.join(site, *name.split("/"))
+        yield path, int(size) if size.isascii() and size.isdigit() else None
+
+
+def _rows(text: str) -> Iterator[tuple[str, str]]:
+    """Give path and size of each row. Only names that CSV has to quote need its reader, and hardly any file has one."""
+    if '"' not in text:
+        for line in text.split("\n"):
+            name, _, rest = line.rstrip("\r").partition(",")
+            if name:
+                yield name, rest.rpartition(",")[2]
+        return
+    import csv
+    import io
+
+    for fields in csv.reader(io.StringIO(text, newline="")):
+        if fields and fields[0]:
+            yield fields[0], fields[2] if len(fields) > 2 else ""
 
 
 def requires(distribution: Distribution) -> tuple[str, ...]:

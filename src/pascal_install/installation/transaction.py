@@ -12,8 +12,9 @@ from pascal_install.errors import PascalInstallError
 from pascal_install.installation.backend import Backend
 from pascal_install.installation.change import Change
 from pascal_install.installation.hooks import Hooks
-from pascal_install.installation.journal import Journal, Manifest, begin, make_manifest, tidy, uninterrupted
+from pascal_install.installation.journal import Journal, Manifest, begin, make_manifest, tidy
 from pascal_install.installation.state import Environment, record
+from pascal_install.installation.uninterrupted import uninterrupted
 from pascal_install.installation.verify import Verification
 from pascal_install.installation.wheelfile import WheelFacts, paths_written
 from pascal_install.model.interpreter import Target

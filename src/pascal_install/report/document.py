@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from pascal_install.errors import PascalInstallError, UnsatisfiableError
 from pascal_install.model.address import Mirror, mirrored, redact
 from pascal_install.report.commands import commands
@@ -22,6 +20,8 @@ SCHEMA = 1
 
 def to_json(document: dict[str, Any]) -> str:
     """Serialise a document, readable for people too."""
+    import json
+
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

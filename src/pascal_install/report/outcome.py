@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pascal_install.model.plan import Plan
-from pascal_install.report.document import plan_document
 from pascal_install.report.text import Style, clean, facts, no_plan
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from pascal_install.installation.execute import Outcome
+    from pascal_install.model.plan import Plan
 
 
 def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
@@ -39,6 +38,8 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
 
 def outcome_document(plan: Plan, done: Outcome | None) -> dict[str, Any]:
     """Describe the result: the plan's document, and what was changed."""
+    from pascal_install.report.document import plan_document
+
     document = plan_document(plan)
     if done is None:
         return document

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from typing import Protocol, TextIO
+from _thread import allocate_lock
 
 from pascal_install.report.text import clean
+from pascal_install.value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol, TextIO
+else:
+    Protocol = object
 
 _REDRAW_S = 0.1
 _PLAIN_S = 30.0
@@ -75,7 +79,7 @@ class Display:
         self._stream = stream
         self._is_terminal = is_terminal
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._reset()
 
     def _reset(self) -> None:
@@ -83,7 +87,7 @@ class Display:
         self._is_exact = True
         self._is_drawn = False
         self._began_at = self._drawn_at = self._clock()
-        self._marks: deque[tuple[float, int]] = deque([(self._began_at, 0)])
+        self._marks = [(self._began_at, 0)]
 
     def announce(self, files: int, total_bytes: int, *, is_exact: bool) -> None:
         """Say how much will come."""
@@ -134,7 +138,7 @@ class Display:
         self._drawn_at = moment
         self._marks.append((moment, self._done))
         while len(self._marks) > 2 and self._marks[0][0] < moment - _WINDOW_S:
-            self._marks.popleft()
+            del self._marks[0]
         line = self._line()
         if not self._is_terminal:
             self._write(f"{line}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pascal_install.errors import UsageError
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, Coverage, coverage
+from pascal_install.model.specifier import read_exact
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from pascal_install.model.build import Catalogue, CudaTables, Generation, VariantFacts
     from pascal_install.model.gpu import GpuDevice, HostFacts
     from pascal_install.model.interpreter import Target
-    from pascal_install.model.request import Request
+    from pascal_install.model.request import Request, Wanted
+    from pascal_install.model.specifier import ExactVersion
+
+    Specifier = SpecifierSet | ExactVersion
 
 
 class Context(NamedTuple):
@@ -26,7 +30,7 @@ class Context(NamedTuple):
     capabilities: tuple[ComputeCapability, ...]
     tag_places: dict[str, int]
     """Place of each wheel tag in the target's order; lower is more wanted."""
-    specifiers: dict[str, SpecifierSet]
+    specifiers: dict[str, Specifier]
     variants: dict[str, VariantFacts]
     dropped: tuple[GpuDevice, ...]
     """GPUs that the driver's branch left behind."""
@@ -100,16 +104,25 @@ def make_context(request: Request, host: HostFacts, target: Target, catalogue: C
     )
 
 
-def _specifiers(request: Request) -> dict[str, SpecifierSet]:
-    asked = [wanted for wanted in request.wanted if wanted.specifier]
-    if not asked:
-        return {}
+def _specifiers(request: Request) -> dict[str, Specifier]:
+    asked: dict[str, list[Wanted]] = {}
+    for wanted in request.wanted:
+        if wanted.specifier:
+            asked.setdefault(wanted.name, []).append(wanted)
+    return {name: _specifier(of_name) for name, of_name in asked.items()}
+
+
+def _specifier(asked: list[Wanted]) -> Specifier:
+    """Read what was asked for of one package, which may be more than one thing."""
+    exact = read_exact(asked[0].specifier) if len(asked) == 1 else None
+    if exact:
+        return exact
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    found: dict[str, SpecifierSet] = {}
+    found = SpecifierSet()
     for wanted in asked:
         try:
-            found[wanted.name] = found.get(wanted.name, SpecifierSet()) & SpecifierSet(wanted.specifier)
+            found &= SpecifierSet(wanted.specifier)
         except InvalidSpecifier as error:
             raise UsageError(
                 f"cannot read the requirement {wanted.text!r}",
