@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import Settings, cache_dir, find_chosen_target, find_host, make_fetcher
-from pascal_install.catalogue.load import load_gpus
+from pascal_install.catalogue.load import driver_branches, load_gpus
 from pascal_install.cli.options import add_network, add_output, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UsageError
 from pascal_install.facts.gpu_name import find_gpu
-from pascal_install.model.cuda import ComputeCapability
+from pascal_install.model.cuda import ComputeCapability, CudaVersion
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,9 +81,24 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         from pascal_install.report.inspected import against, inspected
 
         color = wants_color(options, environ)
-        sys.stdout.write("\n".join(inspected(report, gpus, verbose=options.verbose, color=color) for report in reports))
+        branches = _driver_branches(reports, gpus, environ)
+        sys.stdout.write(
+            "\n".join(inspected(report, gpus, branches, verbose=options.verbose, color=color) for report in reports)
+        )
         sys.stdout.writelines("\n" + against(pair, verbose=options.verbose, color=color) for pair in pairs)
     return _tell_damage([error for report in reports for error in report.damaged])
+
+
+def _driver_branches(
+    reports: Sequence[Report], gpus: Sequence[ComputeCapability], environ: Mapping[str, str]
+) -> Sequence[tuple[int, CudaVersion]]:
+    """Give the branches of the driver with their CUDA versions, where a verdict rests on PTX."""
+    from pascal_install.inspection.report import verdict
+
+    decisions = [verdict(report, gpu) for report in reports for gpu in gpus]
+    if any(decision and decision.verdict.needs for decision in decisions):
+        return driver_branches(cache_dir=cache_dir(environ))
+    return ()
 
 
 def _tell_damage(damaged: Sequence[DamagedError]) -> int:
