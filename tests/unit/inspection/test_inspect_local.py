@@ -154,10 +154,13 @@ def test_in_an_environment_the_weakest_distribution_decides(site_dir: Path) -> N
     ["nvidia/cudnn/lib/libcudnn_ops.so.9", "nvidia/cublas/lib/libcublas.so.12", "nvidia/nccl/lib/libnccl.so.2"],
 )
 def test_what_torch_needs_decides_where_it_serves_a_gpu_worse(site_dir: Path, member: str) -> None:
-    torch = {"torch/lib/libtorch_cuda.so": ASSETS / "libpascal.so", "torch/version.py": torch_version_file("12.4")}
+    torch: dict[str, bytes | Path] = {
+        "torch/lib/libtorch_cuda.so": ASSETS / "libpascal.so",
+        "torch/version.py": torch_version_file("12.4"),
+    }
     add_distribution(site_dir, "torch", "2.6.0", torch)
     add_distribution(site_dir, "nvidia-needed", "1", {member: ASSETS / "libfastpath.so"})
-    others = {
+    others: dict[str, bytes | Path] = {
         "x.libs/libcublas.so.12": ASSETS / "libfastpath.so",
         "nvidia/cu13/lib/libcublas.so.13": ASSETS / "libfastpath.so",
     }
