@@ -152,7 +152,7 @@ def windows_cases() -> Iterator[Case]:
     padded = patch(image, code + 48, "I", 72)
     yield read("pe-wrappers-padded.dll", padded, REAL_READ)
     for number in range(3):
-        padded = patch(padded, wrappers_at + 24 * number, "I", 0x466243B1)
+        padded = patch(padded, wrappers_at + 24 * number, "IIQ", 0x466243B1, 1, 4096)
     yield damaged("pe-wrappers-lie.dll", padded, wrappers_at, "wrappers for 3 fatbins")
     twice = pack_pe({".nv_fatb": REAL, "__nv_rel": REAL})
     at = struct.unpack_from("<I", twice, table + 20)[0]

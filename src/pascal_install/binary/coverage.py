@@ -111,6 +111,19 @@ def architectures(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[Cod
     return tuple(sorted(kept, key=lambda target: (target.ptx, target)))
 
 
+def ptx_need(binaries: Iterable[Binary], targets: Iterable[CodeTarget], cuda_label: str = "") -> CudaVersion | None:
+    """Tell the CUDA version that a driver must know to compile all PTX for these targets; None where there is none."""
+    wanted = frozenset(targets)
+    needs = [
+        cuda
+        for alternatives in deciding(binaries, cuda_label)
+        for binary in alternatives
+        for target, cuda in binary.library.nv_fatbin.ptx_needs
+        if target in wanted
+    ]
+    return max(needs, default=None)
+
+
 def partly_served(binaries: Iterable[Binary], cuda_label: str = "") -> frozenset[CodeTarget]:
     """List the targets that an extension of several libraries has code for in a good part of some of them.
 

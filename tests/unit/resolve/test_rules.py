@@ -4,6 +4,7 @@ import pytest
 
 from pascal_install.errors import UsageError
 from pascal_install.model.build import Release
+from pascal_install.model.cuda import CudaVersion
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Rejection
@@ -62,6 +63,11 @@ def test_ptx_needs_a_driver_that_knows_its_toolkit() -> None:
     assert has_kernels(release, context(release, host=facts.host("6.1", cuda="12.4"))) is None
     assert has_kernels(release, context(release, host=facts.host("6.1", cuda="12.2"))) is not None
     assert has_kernels(release, context(release, host=facts.host("6.1", driver=""))) is None
+    read = release._replace(variant="any", ptx_cuda=CudaVersion(12, 9))
+    rejected = has_kernels(read, context(read, host=facts.host("6.1", cuda="12.8")))
+    assert rejected is not None
+    assert "its PTX needs a driver for CUDA 12.9" in rejected.found
+    assert has_kernels(read, context(read, host=facts.host("6.1", cuda="12.9"))) is None
 
 
 @pytest.mark.parametrize(
