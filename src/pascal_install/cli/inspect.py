@@ -178,7 +178,8 @@ def _inspect_url(
 
     try:
         report = inspect_url(url, make_fetcher(settings, environ), gpus, quick=quick, deep=deep, progress=tell)
-        display.finish(name)
+        if told >= 0:
+            display.finish(name)
         return report
     finally:
         display.close()
