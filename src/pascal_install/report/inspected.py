@@ -68,7 +68,8 @@ def against(pair: Pair, *, verbose: bool, color: bool) -> str:
     if not pair.libraries and not pair.findings:
         return f"{title}\n  nothing in it links with torch\n"
     lines = [f"{title}  {len(pair.libraries)} libraries that link with torch"]
-    lines.append(f"  {style.good('loads') if pair.loads else style.bad('does not load')}")
+    yes = style.good("loads") if pair.libraries else "not known"
+    lines.append(f"  {yes if pair.loads else style.bad('does not load')}")
     lines += [f"  {found.severity}  {clean(found.summary)}: {clean(found.evidence)}" for found in pair.findings]
     for linked in pair.libraries:
         missing = certainly_missing(linked.resolution)
