@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pascal_install.binary.coverage import Binary, judge
 from pascal_install.binary.fatbin import FatbinSection
@@ -17,24 +18,38 @@ from pascal_install.report.text import Style, clean
 _SHOWN = 10
 
 
+class Drivers(NamedTuple):
+    """What is known of drivers, for PTX, which needs one that can compile it."""
+
+    branches: Sequence[tuple[int, CudaVersion]] = ()
+    """All branches, oldest first, with the CUDA versions that they implement."""
+    here: CudaVersion | None = None
+    """What this machine's driver implements, where the GPUs are this machine's."""
+
+    def wanted(self, needs: CudaVersion) -> str:
+        """Word which driver PTX needs."""
+        older = any(cuda < needs for _, cuda in self.branches)
+        first = next((branch for branch, cuda in self.branches if cuda >= needs), None)
+        # Where even the oldest branch that is known will do, an older one may do as well.
+        named = f" (branch {first})" if older and first else ""
+        return f"for CUDA {needs} or newer{named}"
+
+
 def inspected(
     report: Report,
     gpus: Sequence[ComputeCapability],
-    branches: Sequence[tuple[int, CudaVersion]] = (),
+    drivers: Drivers | None = None,
     *,
     verbose: bool,
     color: bool,
 ) -> str:
-    """Word what each binary carries and, for each GPU, the verdict and the library that it rests on.
-
-    `branches` of the driver, oldest first, with their CUDA versions, tell which of them PTX needs.
-    """
+    """Word what each binary carries and, for each GPU, the verdict and the library that it rests on."""
     style = Style(color=color)
     with_code = [binary for binary in report.binaries if binary.library.has_code]
     lines = [
         style.strong(clean(report.subject)) + f"  {len(report.binaries)} libraries, {len(with_code)} with device code"
     ]
-    lines += [f"  {gpu.sm}: {_verdict(report, gpu, branches, style)}" for gpu in gpus]
+    lines += [f"  {gpu.sm}: {_verdict(report, gpu, drivers or Drivers(), style)}" for gpu in gpus]
     for binary in with_code:
         lines += ["", f"  {clean(binary.member)}  {binary.library.format} {binary.library.machine}"]
         lines += _sections(binary, gpus)
@@ -80,7 +95,7 @@ def against(pair: Pair, *, verbose: bool, color: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdict(report: Report, gpu: ComputeCapability, branches: Sequence[tuple[int, CudaVersion]], style: Style) -> str:
+def _verdict(report: Report, gpu: ComputeCapability, drivers: Drivers, style: Style) -> str:
     decision = verdict(report, gpu)
     if decision is None:
         return "no device code to run"
@@ -88,16 +103,11 @@ def _verdict(report: Report, gpu: ComputeCapability, branches: Sequence[tuple[in
     share = f"{found.fatbins} of {found.of} fatbins"
     if found.coverage.kind == "none":
         return f"{style.bad('no')}, {member} has code for it in {share}"
-    needs = f", with a driver {_driver(found.needs, branches)}" if found.needs else ""
-    return f"{style.good('yes')}, {_kind(found.coverage)} in {member} ({share}){needs}"
-
-
-def _driver(needs: CudaVersion, branches: Sequence[tuple[int, CudaVersion]]) -> str:
-    older = [branch for branch, cuda in branches if cuda < needs]
-    first = next((branch for branch, cuda in branches if cuda >= needs), None)
-    # Where even the oldest branch that is known will do, an older one may do as well.
-    named = f" (branch {first})" if older and first else ""
-    return f"for CUDA {needs} or newer{named}"
+    what = f"{_kind(found.coverage)} in {member} ({share})"
+    if found.needs and drivers.here and drivers.here < found.needs:
+        return f"{style.bad('no')}, {what} needs a driver {drivers.wanted(found.needs)}, here is one for {drivers.here}"
+    needs = f", with a driver {drivers.wanted(found.needs)}" if found.needs else ""
+    return f"{style.good('yes')}, {what}{needs}"
 
 
 def _kind(found: Coverage) -> str:
