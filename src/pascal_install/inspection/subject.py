@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pascal_install.binary.coverage import architectures, ptx_need
 from pascal_install.errors import UsageError
@@ -14,6 +13,7 @@ from pascal_install.inspection.remote import RangeFetcher, inspect_url
 from pascal_install.inspection.report import Report
 from pascal_install.inspection.wheel import inspect_wheel
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion
+from pascal_install.value import NamedTuple
 
 
 def inspect_path(

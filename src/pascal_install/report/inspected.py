@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pascal_install.binary.coverage import Binary, judge
 from pascal_install.binary.fatbin import FatbinSection
@@ -13,6 +12,7 @@ from pascal_install.inspection.pairs import Pair
 from pascal_install.inspection.report import Report, verdict
 from pascal_install.model.cuda import CodeTarget, ComputeCapability, Coverage, CudaVersion
 from pascal_install.report.text import Style, clean
+from pascal_install.value import NamedTuple
 
 #: Missing symbols that are named without --verbose.
 _SHOWN = 10
