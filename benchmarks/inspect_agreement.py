@@ -102,7 +102,7 @@ def compare_lists(subject: str, cuobjdumps: Sequence[str]) -> Counter[str]:
 
 
 def traced(library: Path, folders: Sequence[str]) -> set[str]:
-    """Let the system's loader name the symbols of a library that it cannot resolve, Python's and the driver's left out."""
+    """Let the system's loader name a library's unresolved symbols, Python's and the driver's left out."""
     environ = {**os.environ, "LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "yes", "LD_BIND_NOW": "yes"}
     environ["LD_LIBRARY_PATH"] = ":".join(folders)
     done = subprocess.run([_LOADER, str(library)], env=environ, capture_output=True, text=True, check=False)
