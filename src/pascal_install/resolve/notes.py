@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CudaVersion
+from pascal_install.model.gpu import ASSUMED
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def advice(names: set[str], when: str, context: Context) -> tuple[str, ...]:
 
 
 def _assumptions(pins: tuple[Pin, ...], context: Context) -> list[str]:
-    notes = []
+    notes = [f"{step.method}={step.detail}" for step in context.host.steps if step.outcome == ASSUMED]
     driver = context.host.driver
     if driver is None or (driver.version is None and driver.cuda is None):
         for label in sorted({pin.build.release.variant for pin in pins} & set(context.variants)):
