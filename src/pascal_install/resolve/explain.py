@@ -104,7 +104,11 @@ def _word(rule: str, name: str, rejections: list[Rejection], context: Context) -
     if rule == "kernel-coverage":
         return _word_coverage(subject, rejections, context)
     if rule == "driver-branch":
-        return f"{first.found} serves no build at all: it takes {first.needed}"
+        return f"{first.found} no longer drives this machine's GPU: it takes {first.needed}"
+    if rule == "publisher":
+        target = context.target
+        publisher = "PyPI" if context.request.torch_source == "pypi" else "PyTorch's index"
+        return f"{publisher} publishes no {subject} build with CUDA for {target.os} {target.machine}"
     if rule == "driver":
         driver = context.host.driver
         shown = driver.version if driver and driver.version else "of this machine"
@@ -113,8 +117,8 @@ def _word(rule: str, name: str, rejections: list[Rejection], context: Context) -
     if rule == "wheel-tag":
         return f"no {name} wheel for {context.target.best_tag}: {first.name} {first.version} exists as {first.found}"
     if rule == "requirement":
-        versions = sorted({rejection.version.partition("+")[0] for rejection in rejections})
-        return f"no {first.needed} in the catalogue, which holds {len(versions)} others"
+        versions = {release.public_version for release in context.catalogue.packages[first.name].releases}
+        return f"no {first.needed} in the catalogue, which holds {len(versions)} other versions"
     return f"{first.name} {first.version} {first.why}"
 
 
