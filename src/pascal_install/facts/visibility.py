@@ -1,9 +1,9 @@
 """Which of the detected GPUs a CUDA program will see.
 
 CUDA_VISIBLE_DEVICES, as the CUDA C++ Programming Guide has it ("Environment Variables"): indexes, or UUIDs of which the
-beginning is enough; the first entry that is neither ends the list; an empty list or -1 hides all. CUDA itself counts the
-fastest GPU first, and leaves the order of the others open; nvidia-smi and NVML count by PCI address, and so do people who
-write an index: it is taken so, and among unlike GPUs the plan says what makes CUDA count so too.
+beginning is enough; the first entry that is neither ends the list; an empty list or -1 hides all. CUDA itself counts
+the fastest GPU first, and leaves the order of the others open; nvidia-smi and NVML count by PCI address, and so does
+whoever writes an index: it is taken so, and among unlike GPUs the plan says what makes CUDA count so too.
 NVIDIA_VISIBLE_DEVICES is read by the container toolkit: a container was given those GPUs, numbered anew, so the list
 counts only where more GPUs are seen than it names.
 """

@@ -7,7 +7,6 @@ from pascal_install.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion
 
-
 #: The outcome of a step that settled what can mean several things; its detail belongs to the plan's notes.
 ASSUMED = "assumed"
 
