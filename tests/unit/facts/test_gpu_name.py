@@ -131,7 +131,7 @@ def test_what_means_several_cards_asks_for_one(text: str, candidate: str) -> Non
         ("RTX 4O90", "RTX 4090"),
         ("EVGA GTX 1080 Ti FTW3 Elite Gaming Black Edition", "GeForce GTX 1080 Ti"),
         ("6.9", "7.0"),
-        ("sm_50", "5.2"),
+        ("sm_83", "8.6"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(text: str, near: str) -> None:
