@@ -135,13 +135,15 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
     if len(groups) == 1:
         (left_out, of_group) = next(iter(groups.items()))
         lists = list(dict.fromkeys(_for_desktops(rejection.found) for rejection in of_group))
+        own = any(gpu.capability in TEGRA and gpu.capability.sm in left_out for gpu in context.gpus if gpu.capability)
+        only = ", and a Jetson or DRIVE device runs only code that was made for it" if own else ""
         if len(of_group) == 1:
-            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}"
+            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}{only}"
         versions = {rejection.version.partition("+")[0] for rejection in of_group}
         which = f"{subject} {versions.pop()}" if len(versions) == 1 else subject
         lowest = min(lists, key=_first_number).partition(" ")[0]
         starts = "every one starts" if len(lists) == 1 else "the lowest starts"
-        return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}"
+        return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}{only}"
     parts = []
     for left_out, of_group in groups.items():
         variants = dict.fromkeys(

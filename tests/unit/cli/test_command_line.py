@@ -137,6 +137,14 @@ def test_the_line_of_what_was_passed_over_can_be_pasted_and_tells_of_the_machine
     assert "`pascal-install explain 'torch<2.9'`" in said
 
 
+def test_a_jetson_is_told_why_code_for_a_lower_number_is_not_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    jetson = ("--gpu", "Jetson AGX Orin", "--platform", "linux_aarch64", "--python-version", "3.12")
+    assert run("plan", "torch==2.6.0", *jetson) == 3
+    assert "a Jetson or DRIVE device runs only code that was made for it" in capsys.readouterr().out
+    assert run("plan", "torch==2.8.0", "--gpu", "P100", "--platform", "win_amd64", "--python-version", "3.11") == 3
+    assert "Jetson" not in capsys.readouterr().out
+
+
 def test_explain_without_a_plan_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "exllamav2", "--gpu", "GTX 980") == 3
     assert "nothing published serves: exllamav2" in capsys.readouterr().out
