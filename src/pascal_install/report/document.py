@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pascal_install.model.gpu import HostFacts
     from pascal_install.model.interpreter import Target
-    from pascal_install.model.plan import Pin, Plan, Rejection
+    from pascal_install.model.plan import Pin, Plan, Problem, Rejection
 
 SCHEMA = 1
 
@@ -27,35 +27,42 @@ def to_json(document: dict[str, Any]) -> str:
 
 def error_document(error: PascalInstallError) -> dict[str, Any]:
     """Describe a failure that left no answer."""
+    return {"schema": SCHEMA, "error": failure_document(error)}
+
+
+def failure_document(error: PascalInstallError) -> dict[str, Any]:
+    """Describe a failure itself."""
     return {
-        "schema": SCHEMA,
-        "error": {
-            "code": error.exit_code,
-            "rule": error.code,
-            "why": error.summary + (f": {error.cause}" if error.cause else ""),
-            "suggest": list(error.hints),
-        },
+        "code": error.exit_code,
+        "rule": error.code,
+        "why": error.summary + (f": {error.cause}" if error.cause else ""),
+        "suggest": list(error.hints),
     }
 
 
-def plan_document(plan: Plan, mirrors: Sequence[Mirror] = ()) -> dict[str, Any]:
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Describe why there is no plan, in the same form."""
+    return {
+        "code": UnsatisfiableError.exit_code,
+        "rule": problem.rule,
+        "why": problem.why,
+        "suggest": list(problem.suggest),
+    }
+
+
+def plan_document(plan: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip") -> dict[str, Any]:
     """Describe a plan, or why there is none."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "target": target_document(plan.target),
         "host": host_document(plan.host),
         "pins": [_pin(pin, mirrors) for pin in plan.pins],
-        "commands": [list(command) for command in commands(plan, mirrors)] if plan.pins else [],
+        "commands": [list(command) for command in commands(plan, mirrors, installer)] if plan.pins else [],
         "notes": list(plan.notes),
         "rejected": [rejection_document(rejection) for rejection in plan.rejected],
     }
     if plan.problem is not None:
-        document["error"] = {
-            "code": UnsatisfiableError.exit_code,
-            "rule": plan.problem.rule,
-            "why": plan.problem.why,
-            "suggest": list(plan.problem.suggest),
-        }
+        document["error"] = problem_document(plan.problem)
     return document
 
 

@@ -40,10 +40,13 @@ def meets_requirement(release: Release, context: Context) -> Rejection | None:
 
 
 def comes_from_wanted_publisher(release: Release, context: Context) -> Rejection | None:
-    """`publisher`: where both PyTorch's index and PyPI publish a name, --torch-source decides."""
+    """`publisher`: where both PyTorch's index and PyPI publish a name, --torch-source decides.
+
+    What PyPI alone publishes is taken from there; who asks for PyPI may reach nothing else, so there is no way back.
+    """
     wanted = "pypi" if context.request.torch_source == "pypi" else "pytorch"
     other = "pytorch" if wanted == "pypi" else "pypi"
-    if release.publisher != other or not context.publishes(wanted, release.name):
+    if release.publisher != other or (other == "pypi" and not context.publishes(wanted, release.name)):
         return None
     return reject(release, "publisher", f"a build from {wanted}", f"a build from {other}", "--torch-source")
 

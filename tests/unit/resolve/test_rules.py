@@ -113,6 +113,14 @@ def test_unreadable_requirement_is_a_usage_error() -> None:
         context(request=facts.request("torch=2.6"))
 
 
+def test_what_is_asked_of_pypi_never_comes_from_elsewhere() -> None:
+    only = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)  # as on Windows, where PyPI has no CUDA build
+    rejection = comes_from_wanted_publisher(only, context(only, request=facts.request("torch", torch_source="pypi")))
+    assert rejection is not None
+    assert rejection.rule == "publisher"
+    assert comes_from_wanted_publisher(only, context(only)) is None
+
+
 def test_publisher_decides_only_where_both_publish() -> None:
     index = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)
     pypi = facts.release("torch", "2.6.0", facts.PASCAL_ARCHS, publisher="pypi", variant="cu124")
@@ -226,8 +234,14 @@ def test_what_is_compiled_on_the_machine_runs_on_everything_newer() -> None:
     assert rejection.found == "jit_70"
 
 
-def test_a_driver_of_windows_belongs_to_the_branch_of_its_ten() -> None:
+def test_a_driver_of_windows_belongs_to_the_branch_of_its_ten_in_wsl_too() -> None:
     release = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)
-    for driver, os, dropped in (("581.80", "windows", False), ("591.44", "windows", True), ("581.80", "linux", True)):
+    for driver, os, dropped in (
+        ("581.80", "windows", False),
+        ("591.44", "windows", True),
+        ("581.80", "linux", False),
+        ("590.44.01", "linux", True),
+        ("595.45.04", "linux", True),
+    ):
         rejection = driver_drives_gpu(release, context(release, host=facts.host("6.1", driver=driver, os=os)))
         assert (rejection is not None) is dropped
