@@ -30,6 +30,9 @@ _GRAVITY = (
 )
 
 
+_WHERE_NAMES_ARE = "`pascal-install catalogue list` names what it knows; for anything else, pip is enough"
+
+
 def problem_of(found: Search, asked: Request) -> Problem:
     """Say why nothing serves: the rule that stands between the request and the nearest misses, and the ways out.
 
@@ -38,7 +41,7 @@ def problem_of(found: Search, asked: Request) -> Problem:
     context = found.context
     if not found.asked:
         names = ", ".join(wanted.name for wanted in context.request.wanted)
-        return Problem("unknown-package", f"the catalogue knows none of: {names}", ())
+        return Problem("unknown-package", f"the catalogue knows none of: {names}", (_WHERE_NAMES_ARE,))
     name = next((name for name in found.asked if not _any_usable(found, name)), found.asked[0])
     misses = nearest_misses(found, name)
     rule, why = _reason(name, misses, found)
@@ -156,6 +159,7 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
 
 def _for_desktops(targets: str) -> str:
     """Leave out code for Jetson and DRIVE devices, which no other GPU runs, where there is more."""
+    targets = targets.partition(" (")[0]  # what its PTX needs
     kept = [text for text in targets.split(" ") if not _is_for_tegra(text)]
     return " ".join(kept) or targets
 

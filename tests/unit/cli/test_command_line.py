@@ -46,6 +46,8 @@ def test_a_mistyped_command_is_no_package(typed: str, meant: str, capsys: pytest
         (["plan", "torch", *PASCAL, "--catalogue", "/nowhere"], 6, "/nowhere"),
         (["plan", "torch", "--platform", "win_amd64", "--python-version", "3.12"], 4, "--gpu"),
         (["plan", "exllamav2", "--gpu", "GTX 980"], 3, ""),
+        (["plan", "exlamav2", *PASCAL], 2, "did you mean: exllamav2"),
+        (["plan", "torch", "xformer", *PASCAL], 2, "did you mean: xformers"),
     ],
 )
 def test_bad_input_gets_one_clear_error(
@@ -55,6 +57,11 @@ def test_bad_input_gets_one_clear_error(
     said = capsys.readouterr()
     assert told in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_name_that_is_like_a_known_one_is_taken_with_a_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", "torch", "exllama>=0", *PASCAL) == 0
+    assert "exllama>=0  left to pip" in capsys.readouterr().out
 
 
 def test_json_is_one_document_even_for_errors(capsys: pytest.CaptureFixture[str]) -> None:
