@@ -59,10 +59,11 @@ def decode_package(file: Fields, stem: str, variants: Collection[str] | None) ->
     name = file.text("name")
     if name != stem:
         file.reject("name", f"the name of the file, {stem!r}")
+        name = stem
     context = Context(
         name=name,
         role=file.choice("role", ROLES),
-        indexes={row.text("id"): _index(row) for row in file.tables("index")},
+        indexes=_indexes(file),
         variants=variants,
         sources=Sources(file.mapping("sources")),
     )
@@ -110,6 +111,16 @@ def _one_of(file: Fields, role: str) -> tuple[str, ...]:
         if name != canonicalize_name(name):
             file.reject("one_of", "normalised names like cupy-cuda12x", name)
     return names
+
+
+def _indexes(file: Fields) -> dict[str, Index]:
+    found: dict[str, Index] = {}
+    for row in file.tables("index"):
+        name = row.text("id")
+        if name in found:
+            row.reject("id", "each id once")
+        found[name] = _index(row)
+    return found
 
 
 def _index(row: Fields) -> Index:
@@ -226,7 +237,7 @@ def _release(row: Fields, context: Context, of_several: str) -> Release:
 
 def _check_version(row: Fields, version: str, variant: str) -> None:
     try:
-        local = Version(version).local or ""
+        local = Version(version).local or "" if version else ""
     except InvalidVersion:
         row.reject("version", "a version like 2.6.0+cu124")
         return
@@ -313,7 +324,8 @@ def _check_file(row: Fields, release: Release, tag: str, filename: str) -> None:
     try:
         name, version, _, file_tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
-        row.reject("filename", "the name of a wheel", filename)
+        if _is_version(release.version):  # else its own problem was told
+            row.reject("filename", "the name of a wheel", filename)
         return
     same_version = not _is_version(release.version) or version == Version(release.version)
     if name != release.name or not same_version or file_tags != tags:

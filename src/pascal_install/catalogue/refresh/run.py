@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,8 @@ from pascal_install.catalogue.refresh.compare import Comparison, Row, compare
 from pascal_install.catalogue.refresh.edit import edited, identity, new_file
 from pascal_install.catalogue.refresh.read_release import NotTaken, Reader, read_release
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, refreshable
-from pascal_install.errors import DataError, InstallerError, UsageError
+from pascal_install.catalogue.writing import write_files
+from pascal_install.errors import DataError, UsageError
 from pascal_install.inspection.kept import KeptReadings
 from pascal_install.model.build import UNREAD
 from pascal_install.model.cuda import ANY
@@ -102,37 +102,8 @@ def refresh(name: str, work: Work) -> Outcome:
 
 
 def write(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Write all files aside, then give them their names; give their paths. Raises InstallerError: nothing changed."""
-    aside: list[tuple[str, str]] = []
-    try:
-        for outcome in outcomes:
-            path = outcome.found.path
-            if path:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with tempfile.NamedTemporaryFile(
-                    "w",
-                    dir=os.path.dirname(path),
-                    prefix=".",
-                    suffix=".part",
-                    delete=False,
-                    encoding="utf-8",
-                    newline="",
-                ) as file:
-                    aside.append((file.name, path))
-                    file.write(outcome.text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(file.name, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
-    except OSError as error:
-        for part, _ in aside:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-        raise InstallerError(
-            f"cannot write {error.filename or 'the catalogue'}", code="cannot-write", cause=error.strerror or str(error)
-        ) from error
-    for part, path in aside:
-        os.replace(part, path)
-    return tuple(path for _, path in aside)
+    """Write what was found, all files or none; give their paths. Raises InstallerError: nothing changed."""
+    return write_files({outcome.found.path: outcome.text for outcome in outcomes if outcome.found.path})
 
 
 def package_names(base: str, target: str) -> tuple[str, ...]:
