@@ -128,6 +128,20 @@ def test_the_pytorch_index_confirms_rows_and_gives_their_hashes(place: Place) ->
     assert (new["variant"], new["wheels"][0]["sha256"], "url" in new["wheels"][0]) == ("cu126", sha256(newer), False)
 
 
+def test_a_mirror_that_passes_pages_on_as_they_are(place: Place) -> None:
+    known, new = torch_wheel("2.6.0+cu124", "cu124"), torch_wheel("2.7.0+cu124", "cu124")
+    html_page(
+        place.mirror,
+        "cu124",
+        [(f"torch-2.7.0+cu124-{LINUX}.whl", new, False), (f"torch-2.6.0+cu124-{LINUX}.whl", known, False)],
+        rewritten=False,
+    )
+    place.has("torch", TORCH, release_row("2.6.0+cu124", "cu124", "pytorch", [f'tag = "{LINUX}"']))
+    newest, _ = rows(place.refreshed("torch", in_place=True, only=["pytorch"]).text)
+    assert (newest["version"], newest["architectures"]) == ("2.7.0+cu124", ["sm_60", "sm_70"])
+    assert newest["wheels"] == [{"tag": LINUX, "sha256": sha256(new), "source": f"pytorch-{TODAY}"}]
+
+
 def test_a_page_of_five_megabytes_is_read(place: Place) -> None:
     wheel = torch_wheel("2.6.0+cu124", "cu124")
     links = "".join(f'<a href="torch-1.{number}.0+cpu-{LINUX}.whl">x</a><br>\n' for number in range(70_000))
@@ -283,6 +297,17 @@ def test_a_page_of_recorded_builds_must_be_there(place: Place) -> None:
     with pytest.raises(NetworkError) as caught:
         place.refreshed("torch", only=["pytorch"])
     assert caught.value.code == "forbidden"
+
+
+def test_a_page_of_builds_that_only_a_matrix_lists_may_be_missing(place: Place) -> None:
+    wheel = torch_wheel("2.6.0+cu124", "cu124")
+    html_page(place.mirror, "cu124", [(f"torch-2.6.0+cu124-{LINUX}.whl", wheel, False)])
+    seen = release_row("2.6.0+cu124", "cu124", "pytorch", [f'tag = "{LINUX}"'])
+    listed = release_row("2.6.0+cu126", "cu126", "pytorch", [f'tag = "{LINUX}", existence = "matrix"'])
+    place.has("torch", TORCH, listed + seen)
+    outcome = place.refreshed("torch", in_place=True, only=["pytorch"])
+    assert [change.kind for change in outcome.found.changes] == ["changed"]
+    assert [row["wheels"][0].get("existence") for row in rows(outcome.text)] == ["matrix", None]
 
 
 def test_several_files_are_written_together_or_not_at_all(place: Place) -> None:
