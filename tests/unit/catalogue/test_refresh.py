@@ -15,7 +15,7 @@ from pascal_install.errors import DataError, InstallerError, NetworkError
 from pascal_install.model.build import UNREAD
 from pascal_install.resolve.search import resolve
 from support.facts import PASCAL_ARCHS, catalogue, host, release, request, target
-from support.mirror import Mirror
+from support.mirror import PYTORCH, Mirror
 from support.refreshing import (
     EXTENSION,
     LINUX,
@@ -182,6 +182,23 @@ def test_a_page_that_lacks_most_of_what_is_known_is_broken(place: Place) -> None
     place.has("torch", TORCH, release_row("2.6.0", "cu124", "pypi", wheels))
     with pytest.raises(NetworkError, match="lists only 0 of the 1 known wheels"):
         refresh("torch", place.work(only=["pypi"]))
+
+
+def test_one_broken_page_among_good_ones_drops_nothing(place: Place) -> None:
+    versions = [("2.6.0", "cu124"), ("2.5.0", "cu118"), ("2.7.0", "cu126")]
+    text = ""
+    for version, variant in versions:
+        filename = f"torch-{version}+{variant}-{LINUX}.whl"
+        html_page(place.mirror, variant, [(filename, torch_wheel(f"{version}+{variant}", variant), False)])
+        text += release_row(f"{version}+{variant}", variant, "pytorch", [f'tag = "{LINUX}"'])
+    place.has("torch", TORCH, text)
+    page = b"<html><body>You are being watched. Please call the help desk.</body></html>"
+    place.mirror.add_page(PYTORCH, "whl/cu124/torch/", page, {"Content-Type": "text/html"})
+    before = place.files()
+    with pytest.raises(NetworkError, match="lists only 0 of the 1 known wheels of torch for cu124") as caught:
+        place.refreshed("torch", in_place=True, only=["pytorch"])
+    assert "https://download.pytorch.org/whl/cu124/torch/" in caught.value.hints[0]
+    assert place.files() == before
 
 
 def test_what_cannot_be_read_says_so_and_is_read_by_a_later_refresh(place: Place) -> None:
