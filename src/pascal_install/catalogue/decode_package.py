@@ -15,7 +15,7 @@ from pascal_install.catalogue.ranking import newest_first
 from pascal_install.model.address import redact
 from pascal_install.model.build import CONFIDENCE, EXISTENCE, UNREAD, Package, Release, Wheel
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import CodeTarget, variant_cuda
+from pascal_install.model.cuda import ANY, CodeTarget, variant_cuda
 from pascal_install.model.request import Wanted
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: How `catalogue refresh` asks an index, and what more it may be told.
 UPSTREAMS = ("pypi", "simple", "github")
+#: In place of a variant: that of this index's torch of the version that the wheel requires; that of the newest recorded
+#: release; those that the wheel's libraries name.
+VARIANT_FROM = ("torch", "recorded", "libraries")
 _REFRESH = ("upstream", "page", "repository", "variant_member", "variant")
 ROLES = ("torch", "torch-extension", "cuda", "python", "choice")
 SYSTEMS = ("linux", "windows")
@@ -141,6 +144,9 @@ def _check_refresh(row: Fields) -> None:
         row.reject("refresh", f"upstream = {' or '.join(repr(word) for word in UPSTREAMS)}", how.get("upstream"))
     if how.get("upstream") == "github" and how.get("repository", "").count("/") != 1:
         row.reject("refresh", 'repository = "OWNER/NAME"', how.get("repository"))
+    variant = how.get("variant", ANY)
+    if variant not in (ANY, *VARIANT_FROM) and not (variant.startswith("cu") and variant[2:].isdigit()):
+        row.reject("refresh", f"variant = a CUDA variant, or {' or '.join(map(repr, (ANY, *VARIANT_FROM)))}", variant)
     if how.get("upstream") == "simple" and not (how.get("page") or row.text("page", "")):
         row.reject("refresh", "the address of its page", None)
     _template(row, "refresh", how.get("page", ""))

@@ -59,7 +59,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     known = package_names(base, target)
     check_names(options.packages, known)
     with _work(options, environ, base, target) as work:
-        outcomes = [refresh(name, work) for name in options.packages or known]
+        names = list(dict.fromkeys(options.packages or known))
+        # Extensions are coupled to what is found of torch.
+        by_name = {name: refresh(name, work) for name in names if name == "torch"}
+        torch = by_name["torch"].text if by_name else ""
+        by_name |= {name: refresh(name, work._replace(torch=torch)) for name in names if name != "torch"}
+    outcomes = [by_name[name] for name in names]
     found = [outcome.found for outcome in outcomes]
     if options.format != "json":
         sys.stdout.write(words.refreshed(found, color=wants_color(options, environ)))

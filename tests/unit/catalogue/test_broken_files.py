@@ -32,6 +32,12 @@ BROKEN = [
         '"whl"',
         "index[0].page: expected an https or http address",
     ),
+    (
+        TORCH,
+        '{upstream = "simple"}',
+        '{upstream = "simple", variant = "torches"}',
+        "index[0].refresh: expected variant = a CUDA variant, or 'any' or 'torch' or 'recorded' or 'libraries', found",
+    ),
     (TORCH, "[sources]", '[sources]\nbad = ["x"]', "sources: expected a table of texts, found {"),
     (TORCH, '"2.6.0+cu124" ', '"two" ', "release[0].version: expected a version like 2.6.0+cu124, found 'two'"),
     (

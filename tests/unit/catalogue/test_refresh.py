@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pascal_install.catalogue.refresh.run import refresh, write
 from pascal_install.errors import DataError, InstallerError, NetworkError
 from pascal_install.model.build import UNREAD
 from pascal_install.resolve.search import resolve
+from support.catalogue_files import documented_files, write_catalogue
 from support.facts import PASCAL_ARCHS, catalogue, host, release, request, target
 from support.mirror import PYTORCH, Mirror
 from support.refreshing import (
@@ -21,6 +22,7 @@ from support.refreshing import (
     LINUX,
     TODAY,
     TORCH,
+    VARIANTS,
     Place,
     asset,
     device_library,
@@ -32,6 +34,7 @@ from support.refreshing import (
     sha256,
     torch_wheel,
 )
+from support.wheels import make_wheel
 
 AARCH64 = LINUX.replace("x86_64", "aarch64")
 
@@ -226,6 +229,73 @@ def test_a_variant_without_known_drivers_is_not_taken(place: Place) -> None:
     (skipped,) = outcome.found.changes
     assert (skipped.kind, rows(outcome.text)) == ("skipped", [])
     assert "cuda.toml does not know cu134" in skipped.what
+
+
+def on_pypi(place: Place, how: str, row: str, members: dict[str, bytes], requires: Sequence[str] = ()) -> list[Any]:
+    """Refresh a package with one new wheel, 1.1, whose variant is found by `how`; give its new rows."""
+    content = make_wheel("ours", "1.1", LINUX, files=members, requires=requires)
+    place.mirror.add_pypi(f"ours-1.1-{LINUX}.whl", content)
+    role = "torch-extension" if requires else "cuda"
+    text = EXTENSION.replace("exllamav2", "ours").replace("torch-extension", role)
+    text = (
+        text[: text.index("[[index]]")]
+        + f'[[index]]\nid = "pypi"\nrefresh = {{upstream = "pypi", variant = "{how}"}}\n\n'
+    )
+    place.has("ours", text, '[sources]\nseen = "seen in use"\n\n', row)
+    outcome = place.refreshed("ours", in_place=True)
+    return [one for one in rows(outcome.text) if one["version"] == "1.1"] or [one.what for one in outcome.found.changes]
+
+
+def test_an_extension_on_pypi_has_the_variant_of_the_torch_there(place: Place) -> None:
+    members = {"ours/_C.so": device_library(60, 61)}
+    found = on_pypi(place, "torch", "", members, ["torch==2.7.0"])
+    assert found == ["no torch 2.7.0 of pypi is recorded: refresh torch first"]
+    known_torch(place)
+    publish(place.mirror, "2.7.0", "cu126")
+    outcome = refresh("torch", place.work(in_place=True, only=["pypi"]))
+    assert outcome.found.changes
+    together = refresh("ours", place.work(in_place=True)._replace(torch=outcome.text))
+    assert [(row["variant"], row["torch"]) for row in rows(together.text)] == [("cu126", "2.7.0")]
+    write([outcome])
+    (row,) = on_pypi(place, "torch", "", members, ["torch==2.7.0"])
+    assert (row["variant"], row["architectures"]) == ("cu126", ["sm_60", "sm_61"])
+
+
+def test_a_variant_that_no_wheel_tells_is_that_of_the_release_before_and_says_so(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "cu124", "pypi", [digest])
+    (found,) = on_pypi(place, "recorded", row, {"ours/_C.so": device_library(60)})
+    assert found["variant"] == "cu124"
+    assert found["note"] == "nothing in the wheel tells its CUDA: taken to be that of 1.0"
+
+
+def test_libraries_that_name_their_cuda_make_a_row_for_each_list_of_architectures(place: Place) -> None:
+    members = {
+        f"ours/libours_cuda{digits}.so": device_library(*architectures)
+        for digits, architectures in {"118": (60, 70), "124": (60, 70), "128": (70, 75)}.items()
+    }
+    found = on_pypi(place, "libraries", "", members | {"ours/libours_cpu.so": device_library()})
+    assert [(one.get("variant"), one.get("variants"), one["architectures"]) for one in found] == [
+        ("cu128", None, ["sm_70", "sm_75"]),
+        (None, ["cu124", "cu118"], ["sm_60", "sm_70"]),
+    ]
+    assert {one["wheels"][0]["sha256"] for one in found} == {found[0]["wheels"][0]["sha256"]}
+    decode(str(write_catalogue(place.base, {"cuda.toml": documented_files()["cuda.toml"]})), VARIANTS)
+
+
+def test_what_an_extension_serves_in_some_libraries_counts_where_it_did_before(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "cu124", "pypi", [digest])  # sm_60, sm_70
+    members = {"ours/_C.so": device_library(60, 61, 70), "ours/_moe.so": device_library(70)}
+    (found,) = on_pypi(place, "recorded", row, members)
+    assert found["architectures"] == ["sm_60", "sm_70"]
+
+
+def test_what_is_compiled_on_the_machine_is_told_and_not_taken(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "any", "pypi", [digest]).replace('["sm_60", "sm_70"]', '["jit_70"]')
+    (what,) = on_pypi(place, "any", row, {"ours/__init__.py": b""})
+    assert what == "its code is compiled on the machine, so no wheel shows it: copy the row of 1.0"
 
 
 def test_github_releases_over_several_pages(place: Place) -> None:

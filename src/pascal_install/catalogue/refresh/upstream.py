@@ -29,6 +29,8 @@ class World(NamedTuple):
     """What an address is recorded without."""
     github_token: str = ""
     github_url: str = "https://api.github.com"
+    torches: Mapping[tuple[str, str, str, str], str] = {}
+    """The CUDA variant of each recorded torch, by index, version, operating system and machine."""
 
 
 class Index(NamedTuple):
@@ -46,7 +48,9 @@ class Index(NamedTuple):
     variant_member: str
     """The member of a wheel that names its CUDA variant, such as `torch/version.py`."""
     variant: str
-    """The variant of every build of this index, where all have the same."""
+    """The variant of every build of this index, where all have the same; or one of VARIANT_FROM."""
+    newest: Mapping[tuple[str, str], Mapping[str, Any]]
+    """The newest recorded release for each platform."""
     variants: tuple[str, ...]
     """For a page with `{variant}`: the variants whose pages are asked."""
     recorded_variants: frozenset[str]
@@ -132,11 +136,17 @@ def refreshable(package: Mapping[str, object], known: Sequence[str]) -> tuple[In
                 file=row.get("file", ""),
                 variant_member=how.get("variant_member", ""),
                 variant=how.get("variant", ""),
+                newest=_newest(of_index),
                 variants=page_variants(page, known, _variants(of_index)),
                 recorded_variants=_variants([release for release in of_index if _is_believed(release)]),
             )
         )
     return tuple(found)
+
+
+def _newest(releases: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    in_order = sorted(releases, key=lambda release: Version(release["version"].partition("+")[0]))
+    return {(release["os"], release["machine"]): release for release in in_order}
 
 
 def _variants(releases: Sequence[Mapping[str, Any]]) -> frozenset[str]:
