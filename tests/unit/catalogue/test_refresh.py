@@ -34,7 +34,7 @@ from support.refreshing import (
     sha256,
     torch_wheel,
 )
-from support.wheels import make_wheel
+from support.wheels import make_torch_stub, make_wheel
 
 AARCH64 = LINUX.replace("x86_64", "aarch64")
 
@@ -85,6 +85,17 @@ def test_a_new_release_is_read_from_its_wheels(place: Place) -> None:
     }
     assert intel["wheels"] == [{"tag": LINUX, "sha256": sha256(new), "size": len(new), "source": f"pypi-{TODAY}"}]
     assert decode(str(place.over), ["cu124", "cu126"]).packages["torch"].releases[0].wheels[0].url == ""
+
+
+@pytest.mark.parametrize(("text", "abi"), [("Ss", False), ("NSt7__cxx1112basic_stringIcEE", True), ("i", None)])
+def test_the_abi_of_a_new_torch_is_that_of_its_symbols(place: Place, text: str, abi: bool | None) -> None:
+    known_torch(place)
+    symbol = f"_ZN3c105ErrorC2ENS_14SourceLocationE{text}".encode()
+    files = {"torch/lib/libtorch_cuda.so": device_library(60, 70), "torch/lib/libc10.so": b"\x7fELF\0" + symbol + b"\0"}
+    content = make_torch_stub("2.7.0", "cu126", LINUX, ["sm_60", "sm_70"], files=files)
+    place.mirror.add_pypi(f"torch-2.7.0-{LINUX}.whl", content)
+    newest, _ = rows(place.refreshed("torch", in_place=True, only=["pypi"]).text)
+    assert newest.get("cxx11_abi") is abi
 
 
 def test_once_more_finds_nothing_and_writes_nothing(place: Place) -> None:

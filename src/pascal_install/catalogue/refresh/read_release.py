@@ -30,6 +30,9 @@ from pascal_install.value import NamedTuple
 _CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
 _LOCAL = re.compile(r"__version__\b[^=\n]*=\s*['\"][^'\"+]*\+([a-z]+[0-9]*)")
 _BUILT_WITH = re.compile(r"\+(cu\d{2,3})\b")
+_LIBC10 = "torch/lib/libc10.so"
+#: The constructor of c10::Error takes a std::string: `Ss` is the old one, in the name of the symbol.
+_CXX11_ABI = re.compile(rb"_ZN3c105ErrorC[12]ENS_14SourceLocationE(Ss|NSt7__cxx11)")
 _PINNED = re.compile(r"==\s*(\d+)\.(\d+)")
 
 
@@ -60,10 +63,11 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
     """
     one = _chosen(group)
     try:
-        requires, member = _metadata(one, index, reader.world)
+        inside = _inside(one, index, reader.world)
     except (NetworkError, DamagedError) as error:
         return NotTaken(f"its metadata cannot be read: {error.args[0]}")
-    named = _named(one, index, requires, member, reader.world)
+    requires = inside.requires
+    named = _named(one, index, requires, inside.member, reader.world)
     if isinstance(named, NotTaken):
         return named
     variant, note = named
@@ -97,6 +101,8 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
     if reader.role == "torch-extension" and not torch:
         return NotTaken("its metadata names no torch version")
     cudnn = _pinned(requires, "nvidia-cudnn-") if reader.role == "torch" else ""
+    if inside.cxx11_abi is not None:
+        row["cxx11_abi"] = inside.cxx11_abi
     row |= {key: value for key, value in (("torch", torch), ("cudnn", cudnn), ("tag", one.release_tag)) if value}
     row["wheels"] = [wheel_row(wheel._replace(variant=variant), index.package, index.file, source) for wheel in group]
     return tuple(_with_code(row, labels, targets) for labels, targets in found)
@@ -189,19 +195,31 @@ def _binaries(one: Offered, reader: Reader) -> tuple[Binary, ...]:
         reader.watch.finish(one.filename)
 
 
-def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requirement, ...], str]:
-    """Read a remote wheel's requirements, and the member that names its variant."""
+class _Inside(NamedTuple):
+    """What a wheel holds beside its device code."""
+
+    requires: tuple[Requirement, ...]
+    member: str
+    """The text of the member that names its variant."""
+    cxx11_abi: bool | None
+    """Of torch on Linux."""
+
+
+def _inside(one: Offered, index: Index, world: World) -> _Inside:
+    """Read the small members of a remote wheel."""
     source = RemoteSource(one.url, world.fetcher)
-    found = {"METADATA": "", "": ""}
+    found: dict[str, bytes] = {}
+    is_wanted = {index.variant_member, _LIBC10 if index.package == "torch" else ""}
     wanted = read_members(
         source,
         read_directory_place(source),
-        lambda name: name == index.variant_member or (name.endswith(".dist-info/METADATA") and name.count("/") == 1),
+        lambda name: name in is_wanted or (name.endswith(".dist-info/METADATA") and name.count("/") == 1),
     )
     for member in wanted:
-        key = "" if member.name == index.variant_member else "METADATA"
-        found[key] = b"".join(content_chunks(source, member)).decode("utf-8", "replace")
-    raw, _ = parse_email(found["METADATA"])
+        key = member.name if member.name in is_wanted else "METADATA"
+        found[key] = b"".join(content_chunks(source, member))
+    raw, _ = parse_email(found.get("METADATA", b"").decode("utf-8", "replace"))
+    abi = _CXX11_ABI.search(found.get(_LIBC10, b""))
     requires = []
     for text in raw.get("requires_dist", []):
         try:
@@ -210,7 +228,8 @@ def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requireme
             continue
         if "extra ==" not in str(requirement.marker or ""):
             requires.append(requirement)
-    return tuple(requires), found[""]
+    member_text = found.get(index.variant_member, b"").decode("utf-8", "replace")
+    return _Inside(tuple(requires), member_text, abi[1] != b"Ss" if abi else None)
 
 
 def _variant(member: str, requires: Sequence[Requirement]) -> str:
