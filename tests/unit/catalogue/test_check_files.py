@@ -100,6 +100,18 @@ def test_a_small_catalogue_makes_sense(tmp_path: Path) -> None:
         ),
         (OURS, "linux_x86_64", "manylinux_2_x86_64", "wheels[0].tag: expected a wheel tag that exists"),
         (OURS, '"2.6.0"', '"2.5.0"', "torch: expected a torch cu124 that the catalogue has for linux x86_64"),
+        (
+            OURS,
+            '"2.6.0"',
+            '"2.6.0"\ntorch_also = ["9.9.*"]',
+            "torch_also: expected torch versions that the catalogue has",
+        ),
+        (
+            OURS,
+            '"2.6.0"',
+            '"2.6.0"\ntorch_variants = ["cu99x"]',
+            "torch_variants: expected CUDA variants of a torch for",
+        ),
         (OURS, '"x86_64"', '"aarch64"', "torch: expected a torch cu124 that the catalogue has for linux aarch64"),
         (
             OURS,
@@ -208,7 +220,7 @@ wheels = [{{tag = "cp312-cp312-linux_x86_64", sha256 = "{SHA256[1:]}"}}]
     files[TORCH] = files[TORCH].replace('source = "wheel-2.6.0"', "")
     folder = write_catalogue(tmp_path, files)
     assert [problem.split(" expected")[0] for problem in problems(folder)] == [
-        "packages/broken.toml:",
+        "packages/broken.toml:1:",
         f"{OURS}:{line_of(folder, OURS, 'cp312-cp311')}: release[0].wheels[0].tag:",
         f"{OURS}:{line_of(folder, OURS, 'two') - 1}: release[1].source:",
         f"{OURS}:{line_of(folder, OURS, 'two')}: release[1].version:",

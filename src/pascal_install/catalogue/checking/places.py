@@ -13,6 +13,8 @@ from pascal_install.value import NamedTuple
 
 #: What `Fields` tells: `packages/torch.toml: release[3].wheels[0].tag: expected ...`.
 _TOLD = re.compile(r"(?P<file>\S+\.toml): (?P<field>[^\s:]+)(?P<rest>: .*)", re.DOTALL)
+#: What the parser of TOML tells.
+_PARSER = re.compile(r"(?P<file>\S+\.toml): (?P<rest>expected TOML, .*\(at line (?P<line>\d+), .*)", re.DOTALL)
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 
@@ -52,12 +54,14 @@ class Places:
     def _with_line(self, problem: str) -> str:
         told = _TOLD.fullmatch(problem)
         if not told:
-            return problem
+            parser = _PARSER.match(problem)
+            return f"{parser['file']}:{parser['line']}: {parser['rest']}" if parser else problem
         lines = self._lines(told["file"])
         path: Path = tuple(int(step[1:-1]) if step.startswith("[") else step for step in _STEP.findall(told["field"]))
-        while path and path not in lines:
+        while path and path not in lines and (*path, 0) not in lines:
             path = path[:-1]
-        return f"{told['file']}:{lines.get(path, 1)}: {told['field']}{told['rest']}"
+        line = lines.get(path) or lines.get((*path, 0), 1)
+        return f"{told['file']}:{line}: {told['field']}{told['rest']}"
 
     def _lines(self, file: str) -> dict[Path, int]:
         if file not in self._files:

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from pascal_install.catalogue.checking.places import PackageFile, Row, read_package_file, read_text
 from pascal_install.catalogue.decode import Data, parse_toml, toml_files
 from pascal_install.model.build import CudaTables, Package, Release
+from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, variant_cuda
 from pascal_install.resolve.rules import fits_torch
 from pascal_install.value import NamedTuple
@@ -123,11 +124,18 @@ def _coupling(row: Row, release: Release, world: World) -> Iterator[str]:
     if not release.torch:
         return
     platform = (release.os, release.machine)
-    if not any(fits_torch(release, torch) for torch in world.torches if (torch.os, torch.machine) == platform):
+    where = " ".join(platform)
+    torches = [torch for torch in world.torches if (torch.os, torch.machine) == platform]
+    if not any(fits_torch(release, torch) for torch in torches):
         wanted = " or ".join(dict.fromkeys((release.variant, *release.torch_variants)))
-        yield row.problem(
-            "torch", f"a torch {wanted} that the catalogue has for {' '.join(platform)}", repr(release.torch)
-        )
+        yield row.problem("torch", f"a torch {wanted} that the catalogue has for {where}", repr(release.torch))
+        return
+    for version in release.torch_also:
+        if not any(torch_matches(version, torch.public_version) for torch in torches):
+            yield row.problem("torch_also", f"torch versions that the catalogue has for {where}", repr(version))
+    for label in release.torch_variants:
+        if not any(variant_matches(label, torch.variant) for torch in torches):
+            yield row.problem("torch_variants", f"CUDA variants of a torch for {where}", repr(label))
 
 
 def _addresses(file: PackageFile, sound: Sequence[tuple[Row, Release]]) -> Iterator[str]:
