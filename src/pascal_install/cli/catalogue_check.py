@@ -22,7 +22,7 @@ from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
 from pascal_install.report import text
 from pascal_install.report.checked import checked_files, checked_pairs, checked_rows, files_in_order, report_document
 from pascal_install.report.document import error_document, to_json
-from pascal_install.value import NamedTuple, TYPE_CHECKING
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.checking.binaries import Index

@@ -24,7 +24,7 @@ from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import RemoteSource
 from pascal_install.model.build import UNREAD
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import CodeTarget, CudaVersion, JIT
+from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion
 from pascal_install.value import NamedTuple
 
 _CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)

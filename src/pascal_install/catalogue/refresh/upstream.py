@@ -11,7 +11,7 @@ from packaging.version import Version
 from pascal_install.fetch import Fetcher
 from pascal_install.model.address import Mirror
 from pascal_install.model.build import CONFIRMED
-from pascal_install.value import NamedTuple, TYPE_CHECKING
+from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
