@@ -112,14 +112,23 @@ def publish(mirror: Mirror, version: str, variant: str, tag: str = LINUX, librar
     return content
 
 
-def html_page(mirror: Mirror, variant: str, wheels: Sequence[tuple[str, bytes, bool]], more: str = "") -> None:
-    """Give PyTorch's page of a variant as it is, in HTML: old files beside the page, new ones on the second host."""
+def html_page(
+    mirror: Mirror, variant: str, wheels: Sequence[tuple[str, bytes, bool]], more: str = "", *, rewritten: bool = True
+) -> None:
+    """Give PyTorch's page of a variant as it is, in HTML: old files beside the page, new ones on the second host.
+
+    The mirror has several hosts in folders, and links are `rewritten` to them, or passed on as they are.
+    """
     shown = []
     for filename, content, is_new in wheels:
         host = PYTORCH_CDN if is_new else PYTORCH
         mirror.add_file(host, f"whl/{variant}/{filename}", content)
         quoted = filename.replace("+", "%2B")
-        place = f"{mirror.base(host)}/whl/{variant}/{quoted}" if is_new else f"/{PYTORCH}/whl/{variant}/{quoted}"
+        place = (
+            f"{mirror.base(host)}/whl/{variant}/{quoted}"
+            if is_new
+            else f"{f'/{PYTORCH}' if rewritten else ''}/whl/{variant}/{quoted}"
+        )
         shown.append(Shown(filename, place, sha256(content), sha256(b"metadata"), ">=3.9", len(content)))
     page, _ = index_pages.project("torch", shown, as_json=False)
     body = page.replace(b"</body>", more.encode() + b"</body>")

@@ -248,6 +248,13 @@ def is_for_cuda(member: str, cuda_label: str) -> bool:
     return plain == member or member == plain.replace("_cuda", f"_cuda{cuda_label[2:]}", 1)
 
 
+def cuda_labels(binaries: Iterable[Binary]) -> tuple[str, ...]:
+    """List the CUDA variants that libraries with device code name in their file names, as bitsandbytes' do."""
+    members = [one.member for one in binaries if any(group.targets for group in one.library.nv_fatbin.groups)]
+    digits = {member.rpartition("_cuda")[2].partition(".")[0] for member in members if "_cuda" in member}
+    return tuple(sorted(f"cu{one}" for one in digits if one.isdigit()))
+
+
 def _without_cuda_version(member: str) -> str:
     """Name libraries alike that differ only in their CUDA version: `libbitsandbytes_cuda118.so`, `..._cuda124.so`."""
     before, mark, after = member.rpartition("_cuda")

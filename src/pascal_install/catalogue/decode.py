@@ -65,6 +65,22 @@ def decode(directory: str, known_variants: Collection[str] = ()) -> Data:
 
     Raises DataError that lists each bad field with its file, its path and what was expected.
     """
+    data, problems = decode_all(directory, known_variants)
+    if problems:
+        raise bad_files(directory, problems)
+    return data
+
+
+def bad_files(directory: str, problems: Collection[str]) -> DataError:
+    """Word the error of a folder with problems."""
+    count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+    return DataError(
+        f"{count} in the catalogue's files in {directory}", code="bad-catalogue", cause="\n".join(problems)
+    )
+
+
+def decode_all(directory: str, known_variants: Collection[str] = ()) -> tuple[Data, list[str]]:
+    """Read a folder, and list its problems. Where there are some, stand-ins fill the bad fields."""
     problems: list[str] = []
     names = toml_files(directory)
     files = {name: fields for name in names if (fields := _read(directory, name, problems)) is not None}
@@ -82,12 +98,8 @@ def decode(directory: str, known_variants: Collection[str] = ()) -> Data:
             advice = (*advice, *decode_advice(fields, advice, package.name))
     for fields in files.values():
         fields.close()
-    if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-        raise DataError(
-            f"{count} in the catalogue's files in {directory}", code="bad-catalogue", cause="\n".join(problems)
-        )
-    return Data(packages, CudaTables(variants, branches, generations, advice), gpus, dates, digest(directory))
+    tables = CudaTables(variants, branches, generations, advice)
+    return Data(packages, tables, gpus, dates, digest(directory)), problems
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pascal_install.catalogue.ranking import newest_first
 from pascal_install.model.address import redact
 from pascal_install.model.build import CONFIDENCE, EXISTENCE, UNREAD, Package, Release, Wheel
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import CodeTarget, variant_cuda
+from pascal_install.model.cuda import ANY, CodeTarget, variant_cuda
 from pascal_install.model.request import Wanted
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: How `catalogue refresh` asks an index, and what more it may be told.
 UPSTREAMS = ("pypi", "simple", "github")
+#: In place of a variant: that of this index's torch of the version that the wheel requires; that of the newest recorded
+#: release; those that the wheel's libraries name.
+VARIANT_FROM = ("torch", "recorded", "libraries")
 _REFRESH = ("upstream", "page", "repository", "variant_member", "variant")
 ROLES = ("torch", "torch-extension", "cuda", "python", "choice")
 SYSTEMS = ("linux", "windows")
@@ -59,10 +62,11 @@ def decode_package(file: Fields, stem: str, variants: Collection[str] | None) ->
     name = file.text("name")
     if name != stem:
         file.reject("name", f"the name of the file, {stem!r}")
+        name = stem
     context = Context(
         name=name,
         role=file.choice("role", ROLES),
-        indexes={row.text("id"): _index(row) for row in file.tables("index")},
+        indexes=_indexes(file),
         variants=variants,
         sources=Sources(file.mapping("sources")),
     )
@@ -112,6 +116,16 @@ def _one_of(file: Fields, role: str) -> tuple[str, ...]:
     return names
 
 
+def _indexes(file: Fields) -> dict[str, Index]:
+    found: dict[str, Index] = {}
+    for row in file.tables("index"):
+        name = row.text("id")
+        if name in found:
+            row.reject("id", "each id once")
+        found[name] = _index(row)
+    return found
+
+
 def _index(row: Fields) -> Index:
     mirrors = tuple(_template(row, "mirrors", template) for template in row.texts("mirrors"))
     index = Index(_template(row, "page", row.text("page", "")), _template(row, "file", row.text("file", "")), mirrors)
@@ -130,6 +144,9 @@ def _check_refresh(row: Fields) -> None:
         row.reject("refresh", f"upstream = {' or '.join(repr(word) for word in UPSTREAMS)}", how.get("upstream"))
     if how.get("upstream") == "github" and how.get("repository", "").count("/") != 1:
         row.reject("refresh", 'repository = "OWNER/NAME"', how.get("repository"))
+    variant = how.get("variant", ANY)
+    if variant not in (ANY, *VARIANT_FROM) and not (variant.startswith("cu") and variant[2:].isdigit()):
+        row.reject("refresh", f"variant = a CUDA variant, or {' or '.join(map(repr, (ANY, *VARIANT_FROM)))}", variant)
     if how.get("upstream") == "simple" and not (how.get("page") or row.text("page", "")):
         row.reject("refresh", "the address of its page", None)
     _template(row, "refresh", how.get("page", ""))
@@ -226,7 +243,7 @@ def _release(row: Fields, context: Context, of_several: str) -> Release:
 
 def _check_version(row: Fields, version: str, variant: str) -> None:
     try:
-        local = Version(version).local or ""
+        local = Version(version).local or "" if version else ""
     except InvalidVersion:
         row.reject("version", "a version like 2.6.0+cu124")
         return
@@ -313,7 +330,8 @@ def _check_file(row: Fields, release: Release, tag: str, filename: str) -> None:
     try:
         name, version, _, file_tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
-        row.reject("filename", "the name of a wheel", filename)
+        if _is_version(release.version):  # else its own problem was told
+            row.reject("filename", "the name of a wheel", filename)
         return
     same_version = not _is_version(release.version) or version == Version(release.version)
     if name != release.name or not same_version or file_tags != tags:

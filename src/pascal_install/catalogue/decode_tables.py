@@ -33,14 +33,23 @@ def decode_cuda(file: Fields | None) -> tuple[tuple[VariantFacts, ...], Branches
     if file is None:
         return (), (), ()
     sources = Sources(file.mapping("sources"))
-    variants = tuple(_variant(row, sources) for row in file.tables("variant"))
-    branches = tuple(sorted(_branch(row, sources) for row in file.tables("driver_branch")))
-    generations = tuple(_generation(row, sources) for row in file.tables("generation"))
+    seen: set[object] = set()
+    variants = tuple(_variant(row, sources, seen) for row in file.tables("variant"))
+    branches = tuple(sorted(_branch(row, sources, seen) for row in file.tables("driver_branch")))
+    generations = tuple(_generation(row, sources, seen) for row in file.tables("generation"))
     return variants, branches, generations
 
 
-def _variant(row: Fields, sources: Sources) -> VariantFacts:
+def _once(row: Fields, key: str, expected: str, value: object, seen: set[object]) -> None:
+    """Note a value that stood in a row before."""
+    if value and (key, value) in seen:
+        row.reject(key, expected, value)
+    seen.add((key, value))
+
+
+def _variant(row: Fields, sources: Sources, seen: set[object]) -> VariantFacts:
     label = row.text("label")
+    _once(row, "label", "each variant once", label, seen)
     facts = VariantFacts(
         label=label,
         cuda=row.parsed("label", cuda_of, "a CUDA variant like cu124", _NO_CUDA),
@@ -60,25 +69,38 @@ def cuda_of(label: str) -> CudaVersion:
     return cuda
 
 
-def _branch(row: Fields, sources: Sources) -> tuple[int, CudaVersion]:
+def _branch(row: Fields, sources: Sources, seen: set[object]) -> tuple[int, CudaVersion]:
     branch = row.integer("branch", required=True) or 0
+    _once(row, "branch", "each branch once", branch, seen)
     cuda = row.parsed("cuda", CudaVersion.parse, "a CUDA version like 12.4", _NO_CUDA)
     sources.expand(row)
     row.close()
     return branch, cuda
 
 
-def _generation(row: Fields, sources: Sources) -> Generation:
+def _generation(row: Fields, sources: Sources, seen: set[object]) -> Generation:
     found = Generation(
         name=row.text("name"),
         capabilities=capabilities(row),
         last_driver_branch=row.integer("last_driver_branch") or 0,
-        last_cuda=row.text("last_cuda", ""),
-        last_cudnn=row.text("last_cudnn", ""),
+        last_cuda=_release(row, "last_cuda"),
+        last_cudnn=_release(row, "last_cudnn"),
         source=sources.expand(row),
     )
+    for capability in found.capabilities:
+        _once(row, "capabilities", "each capability in one generation", capability, seen)
     row.close()
     return found
+
+
+def _release(row: Fields, key: str) -> str:
+    """Read the release of a toolkit, in the form of a CUDA version; empty where there is none."""
+    text = row.text(key, "")
+    try:
+        return text and str(CudaVersion.parse(text))
+    except ValueError:
+        row.reject(key, "a version like 12.9")
+        return ""
 
 
 def capabilities(row: Fields) -> tuple[str, ...]:

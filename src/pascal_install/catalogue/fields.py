@@ -139,7 +139,7 @@ class Sources:
     def expand(self, fields: Fields, default: str | None = None) -> str:
         """Read a row's `source` as full text. A word that looks like a key and is none is a problem."""
         value = fields.text("source", default)
-        if value is default:
+        if value is default or not value:
             return value
         parts = []
         for part in value.split("; "):

@@ -16,11 +16,12 @@ from pascal_install.catalogue.overview import count_parts
 from pascal_install.cli.options import add_network, add_output, settings_of
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
-from pascal_install.errors import NetworkError, UsageError, VerificationError
+from pascal_install.errors import DataError, NetworkError, UsageError, VerificationError
 from pascal_install.model.build import Package
 from pascal_install.model.checked import CheckedFile, CheckedPair, CheckedRow
+from pascal_install.report import text
 from pascal_install.report.checked import checked_files, checked_pairs, checked_rows, files_in_order, report_document
-from pascal_install.report.document import to_json
+from pascal_install.report.document import error_document, to_json
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -94,7 +95,15 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Check, and tell how many releases of each package have which confidence."""
     options = parser(environ).parse_args(arguments)
     at_a_time = _number(options.jobs)
-    directory, data = check(options.catalogue)
+    try:
+        directory, data = check(options.catalogue)
+    except DataError as error:
+        if options.format != "json":
+            raise
+        problems = error.cause.split("\n")
+        sys.stdout.write(to_json({"schema": 1, "problems": problems, **error_document(error)}))
+        sys.stderr.write(text.error(error))
+        return error.exit_code
     packages = _chosen(options, data)
     found = _Found()
     if options.binaries or options.urls or options.symbols:

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print one line for each part."""
     options = parser(environ).parse_args(arguments)
     settings = settings_of(options)
-    parts = overview(open_layers(overlay=settings.catalogue, user=user_dir(environ), cache_dir=cache_dir(environ)))
+    layers = open_layers(overlay=settings.catalogue, user=user_dir(environ), cache_dir=cache_dir(environ))
+    origins = [layer.origin for layer in layers]
+    parts = overview(layers)
     unknown = sorted(set(options.packages) - {part.name for part in parts if part.role})
     if unknown:
         raise UsageError(f"not in the catalogue: {', '.join(unknown)}", code="unknown-package")
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # The age of data is counted in whole days, by the calendar of whoever reads it.
     today = date.today()
     if options.format == "json":
-        sys.stdout.write(to_json(words.overview_document(chosen, today)))
+        sys.stdout.write(to_json(words.overview_document(chosen, origins, today)))
     else:
-        sys.stdout.write(words.overview(chosen, today, color=wants_color(options, environ)))
+        sys.stdout.write(words.overview(chosen, origins, today, color=wants_color(options, environ)))
     return 0

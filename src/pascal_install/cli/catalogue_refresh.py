@@ -13,14 +13,14 @@ from pascal_install.catalogue.locate import checkout_data_dir, data_dir, is_data
 from pascal_install.cli.options import add_network, add_output, settings_of
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
-from pascal_install.errors import UsageError, VerificationError
+from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.cuda import CudaVersion, variant_cuda
 from pascal_install.report import text
 from pascal_install.report.document import error_document, to_json
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pascal_install.catalogue.refresh.run import Work
+    from pascal_install.catalogue.refresh.run import Outcome, Work
     from pascal_install.model.refreshed import Change
 
 EPILOG = """\
@@ -58,8 +58,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     base, target = data_dir(), _target(options, environ)
     known = package_names(base, target)
     check_names(options.packages, known)
+    names = list(dict.fromkeys(options.packages or known))
+    by_name: dict[str, Outcome] = {}
+    torch = ""
     with _work(options, environ, base, target) as work:
-        outcomes = [refresh(name, work) for name in options.packages or known]
+        # Extensions are coupled to what is found of torch.
+        for name in sorted(names, key=lambda name: name != "torch"):
+            try:
+                by_name[name] = refresh(name, work._replace(torch=torch))
+            except NetworkError as error:
+                raise _not_asked(name, error) from error
+            torch = by_name["torch"].text if "torch" in by_name else ""
+    outcomes = [by_name[name] for name in names]
     found = [outcome.found for outcome in outcomes]
     if options.format != "json":
         sys.stdout.write(words.refreshed(found, color=wants_color(options, environ)))
@@ -75,6 +85,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stderr.write(text.error(_alarm(alarms)))
         return VerificationError.exit_code
     return 0
+
+
+def _not_asked(name: str, error: NetworkError) -> NetworkError:
+    """Say which package it was, and how the others are refreshed all the same."""
+    hint = f"nothing was written; to leave it out, name packages, or an index: --index pypi (this was {name})"
+    return NetworkError(error.summary, code=error.code, cause=error.cause, hints=(*error.hints, hint))
 
 
 def _alarm(alarms: Sequence[Change]) -> VerificationError:

@@ -13,8 +13,8 @@ from pascal_install.report.text import Style, clean
 _TITLES = ("package", "builds", "versions", "architectures known from", "where from", "data of")
 
 
-def overview(parts: Sequence[Part], today: date, *, color: bool) -> str:
-    """Word each part in one line: packages with their counts, then the tables."""
+def overview(parts: Sequence[Part], layers: Sequence[str], today: date, *, color: bool) -> str:
+    """Word each part in one line: packages with their counts, then the tables; then how several `layers` lie."""
     rows = [
         (
             part.name,
@@ -26,15 +26,18 @@ def overview(parts: Sequence[Part], today: date, *, color: bool) -> str:
         )
         for part in parts
     ]
-    return table(_TITLES, rows, Style(color=color))
+    several = (
+        f"\nfrom below to above: {', '.join(map(clean, layers))}\na row replaces the same row of what lies below it\n"
+    )
+    return table(_TITLES, rows, Style(color=color)) + (several if len(layers) > 1 else "")
 
 
-def overview_document(parts: Iterable[Part], today: date) -> dict[str, Any]:
+def overview_document(parts: Iterable[Part], layers: Sequence[str], today: date) -> dict[str, Any]:
     """Describe the same for programs; `age_days` counts from `checked`, else from `data_date`; null without."""
     described = [
         {**part._asdict(), "confidence": dict(part.confidence), "age_days": _age_days(part, today)} for part in parts
     ]
-    return {"schema": SCHEMA, "parts": described}
+    return {"schema": SCHEMA, "layers": list(layers), "parts": described}
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> str:
@@ -50,7 +53,8 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], style: Style) ->
 
 def _age_days(part: Part, today: date) -> int | None:
     known = part.checked or part.data_date
-    return (today - date.fromisoformat(known)).days if known else None
+    # Facts are dated in UTC, which may be a day ahead.
+    return max(0, (today - date.fromisoformat(known)).days) if known else None
 
 
 def _dated(part: Part, today: date) -> str:

@@ -146,6 +146,11 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
         which = f"{subject} {versions.pop()}" if len(versions) == 1 else subject
         lowest = min(lists, key=_first_number).partition(" ")[0]
         starts = "every one starts" if len(lists) == 1 else "the lowest starts"
+        newest = max(
+            (text for text in " ".join(lists).split(" ") if text.startswith("sm_")), key=_first_number, default=""
+        )
+        if newest and _first_number(left_out) > _first_number(newest):
+            return f"no build of {which} has code for {left_out}: the newest is for {newest}"
         return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}{only}"
     parts = []
     for left_out, of_group in groups.items():

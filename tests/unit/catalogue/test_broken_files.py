@@ -32,6 +32,12 @@ BROKEN = [
         '"whl"',
         "index[0].page: expected an https or http address",
     ),
+    (
+        TORCH,
+        '{upstream = "simple"}',
+        '{upstream = "simple", variant = "torches"}',
+        "index[0].refresh: expected variant = a CUDA variant, or 'any' or 'torch' or 'recorded' or 'libraries', found",
+    ),
     (TORCH, "[sources]", '[sources]\nbad = ["x"]', "sources: expected a table of texts, found {"),
     (TORCH, '"2.6.0+cu124" ', '"two" ', "release[0].version: expected a version like 2.6.0+cu124, found 'two'"),
     (
@@ -127,6 +133,10 @@ BROKEN = [
         '"sm_61", ',
         "generation[0].capabilities: expected a compute capability like 6.1 each, found 'sm_61'",
     ),
+    (CUDA, '"12.9"', '"new"', "generation[0].last_cuda: expected a version like 12.9, found 'new'"),
+    (CUDA, '"9.10"', '"9"', "generation[0].last_cudnn: expected a version like 12.9, found '9'"),
+    (CUDA, '"6.1", ', '"6.1", "6.1", ', "generation[0].capabilities: expected each capability in one generation"),
+    (TORCH, 'id = "pypi"', 'id = "pytorch"', "index[1].id: expected each id once, found 'pytorch'"),
     (GPUS, '"1b06"', '"1B06"', "gpus.toml: gpus[0].pci: expected four lower-case hex digits, found '1B06'"),
     (GPUS, 'capability = "6.1"', 'capability = "6"', "gpus[0].capability: expected a compute capability like 6.1"),
     (ADVICE, 'when = "plan"', 'when = "now"', "advice[0].when: expected 'plan' or 'no-plan', found 'now'"),
@@ -187,6 +197,20 @@ def test_the_same_card_and_the_same_advice_stand_once(tmp_path: Path) -> None:
     told = problems(tmp_path, files)
     assert any("gpus[1].name: expected each card once" in line for line in told)
     assert any("advice[1].id: expected each id once" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("variant", "cuda.toml: variant[1].label: expected each variant once, found 'cu124'"),
+        ("driver_branch", "cuda.toml: driver_branch[1].branch: expected each branch once, found 580"),
+    ],
+)
+def test_what_is_known_of_cuda_stands_once(tmp_path: Path, table: str, told: str) -> None:
+    files = documented_files()
+    row = files[CUDA][files[CUDA].index(f"[[{table}]]") :]
+    files[CUDA] += "\n" + row[: row.index("\n\n")] + "\n"
+    assert problems(tmp_path, files) == [told]
 
 
 def test_toml_that_cannot_be_parsed_names_its_line_and_nothing_that_follows_from_it(tmp_path: Path) -> None:

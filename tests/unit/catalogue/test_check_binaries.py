@@ -277,6 +277,22 @@ def test_json_tells_the_same(shelf: Shelf, check: Callable[..., int], capsys: py
     assert said.err == ""
 
 
+def test_a_file_in_a_form_that_cannot_be_mended_is_left_alone(
+    shelf: Shelf, check: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.release("1.0", "sm_60", {"cp312": {"ours/_C.so": library(61)}})
+    path = shelf.write() / FILE
+    path.write_text(
+        shelf.text.replace("\nconfidence", "\n  confidence").replace("\narch", "\n  arch"), encoding="utf-8"
+    )
+    path.write_text(shelf.text.replace("architectures =", "architectures  =").replace("\nsource", "\n  source"))
+    before = shelf.text
+    assert check("--write-source") == 6
+    assert "cannot be edited" in capsys.readouterr().err
+    assert shelf.text == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("options", [["ours"], ["--write-source"], ["--one-each"], ["--binaries", "nothing"]])
 def test_options_that_make_no_sense(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["catalogue", "check", *options], os.environ) == 2

@@ -91,17 +91,39 @@ def test_a_small_catalogue_makes_sense(tmp_path: Path) -> None:
         (OURS, '["sm_60"]', '["sm_60", "sm_60"]', "architectures: expected each architecture once"),
         (TORCH, '"sm_90"]', '"sm_99"]', "architectures: expected architectures of GPUs that cuda.toml knows"),
         (OURS, '["sm_60"]', '["sm_60a"]', "architectures: expected architectures of GPUs that cuda.toml knows"),
-        (OURS, "cp312-cp312-linux", "cp312-cp311-linux", "wheels: expected wheel tags that exist"),
-        (OURS, "cp312-cp312-linux_x86_64", "cq312-none-linux_x86_64", "wheels: expected wheel tags that exist"),
-        (OURS, "linux_x86_64", "manylinux_2_x86_64", "wheels: expected wheel tags that exist"),
+        (OURS, "cp312-cp312-linux", "cp312-cp311-linux", "wheels[0].tag: expected a wheel tag that exists"),
+        (
+            OURS,
+            "cp312-cp312-linux_x86_64",
+            "cq312-none-linux_x86_64",
+            "wheels[0].tag: expected a wheel tag that exists",
+        ),
+        (OURS, "linux_x86_64", "manylinux_2_x86_64", "wheels[0].tag: expected a wheel tag that exists"),
         (OURS, '"2.6.0"', '"2.5.0"', "torch: expected a torch cu124 that the catalogue has for linux x86_64"),
+        (
+            OURS,
+            '"2.6.0"',
+            '"2.6.0"\ntorch_also = ["9.9.*"]',
+            "torch_also: expected torch versions that the catalogue has",
+        ),
+        (
+            OURS,
+            '"2.6.0"',
+            '"2.6.0"\ntorch_variants = ["cu99x"]',
+            "torch_variants: expected CUDA variants of a torch for",
+        ),
         (OURS, '"x86_64"', '"aarch64"', "torch: expected a torch cu124 that the catalogue has for linux aarch64"),
-        (OURS, "https://wheels", "http://wheels", "wheels: expected addresses with https"),
         (
             OURS,
             "linux_x86_64",
             'linux_x86_64", url = "https://elsewhere.example/a.whl',
-            "wheels: expected a host that an [[index]] names (wheels.example)",
+            "wheels[0].url: expected a host that an [[index]] names (wheels.example)",
+        ),
+        (
+            OURS,
+            "linux_x86_64",
+            'linux_x86_64", url = "http://wheels.example/a.whl',
+            "wheels[0].url: expected an address with https",
         ),
     ],
 )
@@ -111,8 +133,17 @@ def test_nonsense_is_told_with_its_place(tmp_path: Path, file: str, old: str, ne
         path = folder / file
         path.write_text(path.read_text(encoding="utf-8").replace("linux_x86_64", "linux_aarch64"), encoding="utf-8")
     (problem,) = problems(folder)
-    line = line_of(folder, file, "[[release]]")
+    field = told.partition(":")[0].rpartition(".")[2]
+    line = line_of(folder, file, "{tag = " if "wheels" in told else f"{field} = ")
     assert problem.startswith(f"{file}:{line}: release[0].{told}")
+
+
+def test_an_index_without_encryption_is_told_once(tmp_path: Path) -> None:
+    folder = changed(tmp_path, OURS, "https://wheels", "http://wheels")
+    line = line_of(folder, OURS, "file = ")
+    assert problems(folder) == [
+        f"{OURS}:{line}: index[0].file: expected an address with https, found 'http://wheels.example/{{filename}}'"
+    ]
 
 
 def test_cuda_13_compiles_nothing_for_pascal(tmp_path: Path) -> None:
@@ -151,8 +182,8 @@ def test_names_of_packages_are_those_of_the_catalogue(tmp_path: Path) -> None:
     files = small() | {"packages/either.toml": choice + 'one_of = ["ours", "theirs"]\n'}
     files["advice.toml"] = files["advice.toml"].replace('packages = ["torch"]', 'packages = ["torchh"]')
     assert problems(write_catalogue(tmp_path, files)) == [
-        "packages/either.toml: one_of: expected packages of the catalogue, found ['theirs']",
-        "advice 'fp16-slow': packages: expected packages of the catalogue, found ['torchh']",
+        "packages/either.toml:6: one_of: expected packages of the catalogue, found ['theirs']",
+        "advice.toml:7: advice[0].packages: expected packages of the catalogue, found ['torchh']",
     ]
 
 
@@ -163,9 +194,55 @@ def test_bad_fields_are_told_with_their_lines(tmp_path: Path) -> None:
     folder = write_catalogue(tmp_path, files)
     found = problems(folder)
     assert [problem.split(" expected")[0] for problem in found] == [
-        f"cuda.toml:{line_of(folder, 'cuda.toml', '[[variant]]')}: variant[0].min_driver_linux:",
-        f"packages/ours.toml:{line_of(folder, OURS, '[[release]]')}: release[0].confidence:",
+        f"packages/ours.toml:{line_of(folder, OURS, 'confidence = ')}: release[0].confidence:",
         f"{TORCH}:{line_of(folder, TORCH, 'X4c3')}: release[0].wheels[0].sha256:",
+        f"cuda.toml:{line_of(folder, 'cuda.toml', 'min_driver_linux = ')}: variant[0].min_driver_linux:",
+    ]
+
+
+def test_what_cannot_be_read_does_not_hide_what_makes_no_sense(tmp_path: Path) -> None:
+    files = small() | {"packages/broken.toml": "schema = \n"}
+    files[OURS] = (
+        EXTENSION.replace("cp312-cp312-linux", "cp312-cp311-linux")
+        + f"""
+[[release]]
+version = "two"
+variant = "cu124"
+os = "linux"
+machine = "x86_64"
+index = "us"
+torch = "9.9.9"
+architectures = ["sm_60"]
+confidence = "binary"
+wheels = [{{tag = "cp312-cp312-linux_x86_64", sha256 = "{SHA256[1:]}"}}]
+"""
+    )
+    files[TORCH] = files[TORCH].replace('source = "wheel-2.6.0"', "")
+    folder = write_catalogue(tmp_path, files)
+    assert [problem.split(" expected")[0] for problem in problems(folder)] == [
+        "packages/broken.toml:1:",
+        f"{OURS}:{line_of(folder, OURS, 'cp312-cp311')}: release[0].wheels[0].tag:",
+        f"{OURS}:{line_of(folder, OURS, 'two') - 1}: release[1].source:",
+        f"{OURS}:{line_of(folder, OURS, 'two')}: release[1].version:",
+        f"{OURS}:{line_of(folder, OURS, SHA256[1:])}: release[1].wheels[0].sha256:",
+        f"{TORCH}:{line_of(folder, TORCH, '[[release]]')}: release[0].source:",
+    ]
+
+
+def test_rows_in_any_form_that_toml_has_are_found(tmp_path: Path) -> None:
+    indented = EXTENSION.replace("[[index]]", "[[ index ]]").replace("[[release]]", "  [[release]]  # ours")
+    head = EXTENSION[: EXTENSION.index("[[index]]")].replace('name = "ours"', 'name = "theirs"', 1)
+    release = (
+        '{version = "1.0", variant = "cu124", os = "linux", machine = "x86_64", index = "us", torch = "2.6.0", '
+        'architectures = ["sm_60", "sm_60"], confidence = "binary", source = """our "own"\nbuild""", wheels = []}'
+    )
+    index = 'index = [{id = "us", file = "https://wheels.example/{filename}"}]  # [[release]]'
+    in_line = f"{head}{index}\nrelease = [\n{release},\n]\n"
+    files = small() | {OURS: indented.replace('["sm_60"]', '["sm_33"]'), "packages/theirs.toml": in_line}
+    folder = write_catalogue(tmp_path, files)
+    assert [problem.split(": expected")[0] for problem in problems(folder)] == [
+        f"{OURS}:{line_of(folder, OURS, 'sm_33')}: release[0].architectures",
+        f"packages/theirs.toml:{line_of(folder, 'packages/theirs.toml', 'sm_60')}: release[0].architectures",
     ]
 
 
@@ -175,8 +252,13 @@ def test_the_command_ends_with_6_and_all_problems(tmp_path: Path, capsys: pytest
     assert main(["catalogue", "check", "--catalogue", str(folder)], os.environ) == 6
     said = capsys.readouterr()
     assert "2 problems in the catalogue's files" in said.err
-    assert said.err.count("packages/ours.toml:11: release[0].") == 2
+    assert "packages/ours.toml:17: release[0].torch: " in said.err
+    assert "packages/ours.toml:18: release[0].architectures: " in said.err
     assert said.out == ""
+    assert main(["catalogue", "check", "--catalogue", str(folder), "--format", "json"], os.environ) == 6
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["code"] == 6
+    assert [problem.split(" ")[0] for problem in document["problems"]] == [f"{OURS}:17:", f"{OURS}:18:"]
 
 
 def test_an_overlay_is_held_against_what_lies_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,15 @@ LABELS = ("cu121", "cu124", "cu126")
 PURE = 'schema = 1\nname = "{name}"\nimport_name = "x"\nrole = "{role}"\ndata_date = "2026-11-24"\n{more}\n'
 
 
-def example() -> str:
+def examples() -> list[str]:
+    """Give the head of a file that `refresh` fills, and a complete file."""
     page = (ROOT / "docs/new-package.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return str(block)
+    found: list[str] = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return found
+
+
+def example() -> str:
+    return examples()[1]
 
 
 def plan_document(
@@ -48,6 +53,13 @@ def test_the_example_is_planned_with_the_torch_that_fits(tmp_path: Path, capsys:
         "https://wheels.example/fastsplat/v1.2.0/fastsplat-1.2.0%2Bcu12torch2.6-cp312-cp312-linux_x86_64.whl"
     )
     assert pins["fastsplat"]["coverage"] == {"6.1": {"kind": "cubin", "arch": "sm_60"}}
+
+
+def test_the_head_that_refresh_fills_is_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_catalogue(tmp_path, {"packages/spconv-cu120.toml": examples()[0]})
+    environ = {"PASCAL_INSTALL_CACHE_DIR": str(tmp_path / "cache")}
+    assert main(["catalogue", "check", "--catalogue", str(folder)], environ) == 0
+    assert "no problem found" in capsys.readouterr().out
 
 
 def test_its_advice_is_told_where_nothing_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

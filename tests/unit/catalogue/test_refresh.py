@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from pascal_install.catalogue.refresh.run import refresh, write
 from pascal_install.errors import DataError, InstallerError, NetworkError
 from pascal_install.model.build import UNREAD
 from pascal_install.resolve.search import resolve
+from support.catalogue_files import documented_files, write_catalogue
 from support.facts import PASCAL_ARCHS, catalogue, host, release, request, target
-from support.mirror import Mirror
+from support.mirror import PYTORCH, Mirror
 from support.refreshing import (
     EXTENSION,
     LINUX,
     TODAY,
     TORCH,
+    VARIANTS,
     Place,
     asset,
     device_library,
@@ -32,6 +34,7 @@ from support.refreshing import (
     sha256,
     torch_wheel,
 )
+from support.wheels import make_torch_stub, make_wheel
 
 AARCH64 = LINUX.replace("x86_64", "aarch64")
 
@@ -84,6 +87,17 @@ def test_a_new_release_is_read_from_its_wheels(place: Place) -> None:
     assert decode(str(place.over), ["cu124", "cu126"]).packages["torch"].releases[0].wheels[0].url == ""
 
 
+@pytest.mark.parametrize(("text", "abi"), [("Ss", False), ("NSt7__cxx1112basic_stringIcEE", True), ("i", None)])
+def test_the_abi_of_a_new_torch_is_that_of_its_symbols(place: Place, text: str, abi: bool | None) -> None:
+    known_torch(place)
+    symbol = f"_ZN3c105ErrorC2ENS_14SourceLocationE{text}".encode()
+    files = {"torch/lib/libtorch_cuda.so": device_library(60, 70), "torch/lib/libc10.so": b"\x7fELF\0" + symbol + b"\0"}
+    content = make_torch_stub("2.7.0", "cu126", LINUX, ["sm_60", "sm_70"], files=files)
+    place.mirror.add_pypi(f"torch-2.7.0-{LINUX}.whl", content)
+    newest, _ = rows(place.refreshed("torch", in_place=True, only=["pypi"]).text)
+    assert newest.get("cxx11_abi") is abi
+
+
 def test_once_more_finds_nothing_and_writes_nothing(place: Place) -> None:
     known_torch(place)
     publish(place.mirror, "2.7.0", "cu126")
@@ -128,6 +142,20 @@ def test_the_pytorch_index_confirms_rows_and_gives_their_hashes(place: Place) ->
     assert (new["variant"], new["wheels"][0]["sha256"], "url" in new["wheels"][0]) == ("cu126", sha256(newer), False)
 
 
+def test_a_mirror_that_passes_pages_on_as_they_are(place: Place) -> None:
+    known, new = torch_wheel("2.6.0+cu124", "cu124"), torch_wheel("2.7.0+cu124", "cu124")
+    html_page(
+        place.mirror,
+        "cu124",
+        [(f"torch-2.7.0+cu124-{LINUX}.whl", new, False), (f"torch-2.6.0+cu124-{LINUX}.whl", known, False)],
+        rewritten=False,
+    )
+    place.has("torch", TORCH, release_row("2.6.0+cu124", "cu124", "pytorch", [f'tag = "{LINUX}"']))
+    newest, _ = rows(place.refreshed("torch", in_place=True, only=["pytorch"]).text)
+    assert (newest["version"], newest["architectures"]) == ("2.7.0+cu124", ["sm_60", "sm_70"])
+    assert newest["wheels"] == [{"tag": LINUX, "sha256": sha256(new), "source": f"pytorch-{TODAY}"}]
+
+
 def test_a_page_of_five_megabytes_is_read(place: Place) -> None:
     wheel = torch_wheel("2.6.0+cu124", "cu124")
     links = "".join(f'<a href="torch-1.{number}.0+cpu-{LINUX}.whl">x</a><br>\n' for number in range(70_000))
@@ -170,6 +198,23 @@ def test_a_page_that_lacks_most_of_what_is_known_is_broken(place: Place) -> None
         refresh("torch", place.work(only=["pypi"]))
 
 
+def test_one_broken_page_among_good_ones_drops_nothing(place: Place) -> None:
+    versions = [("2.6.0", "cu124"), ("2.5.0", "cu118"), ("2.7.0", "cu126")]
+    text = ""
+    for version, variant in versions:
+        filename = f"torch-{version}+{variant}-{LINUX}.whl"
+        html_page(place.mirror, variant, [(filename, torch_wheel(f"{version}+{variant}", variant), False)])
+        text += release_row(f"{version}+{variant}", variant, "pytorch", [f'tag = "{LINUX}"'])
+    place.has("torch", TORCH, text)
+    page = b"<html><body>You are being watched. Please call the help desk.</body></html>"
+    place.mirror.add_page(PYTORCH, "whl/cu124/torch/", page, {"Content-Type": "text/html"})
+    before = place.files()
+    with pytest.raises(NetworkError, match="lists only 0 of the 1 known wheels of torch for cu124") as caught:
+        place.refreshed("torch", in_place=True, only=["pytorch"])
+    assert "https://download.pytorch.org/whl/cu124/torch/" in caught.value.hints[0]
+    assert place.files() == before
+
+
 def test_what_cannot_be_read_says_so_and_is_read_by_a_later_refresh(place: Place) -> None:
     known_torch(place)
     content = publish(place.mirror, "2.7.0", "cu126", library=b"\x7fELF and then nothing that makes sense")
@@ -195,6 +240,73 @@ def test_a_variant_without_known_drivers_is_not_taken(place: Place) -> None:
     (skipped,) = outcome.found.changes
     assert (skipped.kind, rows(outcome.text)) == ("skipped", [])
     assert "cuda.toml does not know cu134" in skipped.what
+
+
+def on_pypi(place: Place, how: str, row: str, members: dict[str, bytes], requires: Sequence[str] = ()) -> list[Any]:
+    """Refresh a package with one new wheel, 1.1, whose variant is found by `how`; give its new rows."""
+    content = make_wheel("ours", "1.1", LINUX, files=members, requires=requires)
+    place.mirror.add_pypi(f"ours-1.1-{LINUX}.whl", content)
+    role = "torch-extension" if requires else "cuda"
+    text = EXTENSION.replace("exllamav2", "ours").replace("torch-extension", role)
+    text = (
+        text[: text.index("[[index]]")]
+        + f'[[index]]\nid = "pypi"\nrefresh = {{upstream = "pypi", variant = "{how}"}}\n\n'
+    )
+    place.has("ours", text, '[sources]\nseen = "seen in use"\n\n', row)
+    outcome = place.refreshed("ours", in_place=True)
+    return [one for one in rows(outcome.text) if one["version"] == "1.1"] or [one.what for one in outcome.found.changes]
+
+
+def test_an_extension_on_pypi_has_the_variant_of_the_torch_there(place: Place) -> None:
+    members = {"ours/_C.so": device_library(60, 61)}
+    found = on_pypi(place, "torch", "", members, ["torch==2.7.0"])
+    assert found == ["no torch 2.7.0 of pypi is recorded: refresh torch first"]
+    known_torch(place)
+    publish(place.mirror, "2.7.0", "cu126")
+    outcome = refresh("torch", place.work(in_place=True, only=["pypi"]))
+    assert outcome.found.changes
+    together = refresh("ours", place.work(in_place=True)._replace(torch=outcome.text))
+    assert [(row["variant"], row["torch"]) for row in rows(together.text)] == [("cu126", "2.7.0")]
+    write([outcome])
+    (row,) = on_pypi(place, "torch", "", members, ["torch==2.7.0"])
+    assert (row["variant"], row["architectures"]) == ("cu126", ["sm_60", "sm_61"])
+
+
+def test_a_variant_that_no_wheel_tells_is_that_of_the_release_before_and_says_so(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "cu124", "pypi", [digest])
+    (found,) = on_pypi(place, "recorded", row, {"ours/_C.so": device_library(60)})
+    assert found["variant"] == "cu124"
+    assert found["note"] == "nothing in the wheel tells its CUDA: taken to be that of 1.0"
+
+
+def test_libraries_that_name_their_cuda_make_a_row_for_each_list_of_architectures(place: Place) -> None:
+    members = {
+        f"ours/libours_cuda{digits}.so": device_library(*architectures)
+        for digits, architectures in {"118": (60, 70), "124": (60, 70), "128": (70, 75)}.items()
+    }
+    found = on_pypi(place, "libraries", "", members | {"ours/libours_cpu.so": device_library()})
+    assert [(one.get("variant"), one.get("variants"), one["architectures"]) for one in found] == [
+        ("cu128", None, ["sm_70", "sm_75"]),
+        (None, ["cu124", "cu118"], ["sm_60", "sm_70"]),
+    ]
+    assert {one["wheels"][0]["sha256"] for one in found} == {found[0]["wheels"][0]["sha256"]}
+    decode(str(write_catalogue(place.base, {"cuda.toml": documented_files()["cuda.toml"]})), VARIANTS)
+
+
+def test_what_an_extension_serves_in_some_libraries_counts_where_it_did_before(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "cu124", "pypi", [digest])  # sm_60, sm_70
+    members = {"ours/_C.so": device_library(60, 61, 70), "ours/_moe.so": device_library(70)}
+    (found,) = on_pypi(place, "recorded", row, members)
+    assert found["architectures"] == ["sm_60", "sm_70"]
+
+
+def test_what_is_compiled_on_the_machine_is_told_and_not_taken(place: Place) -> None:
+    digest = f'tag = "{LINUX}", sha256 = "{"ab" * 32}", existence = "dropped"'
+    row = release_row("1.0", "any", "pypi", [digest]).replace('["sm_60", "sm_70"]', '["jit_70"]')
+    (what,) = on_pypi(place, "any", row, {"ours/__init__.py": b""})
+    assert what == "its code is compiled on the machine, so no wheel shows it: copy the row of 1.0"
 
 
 def test_github_releases_over_several_pages(place: Place) -> None:
@@ -283,6 +395,17 @@ def test_a_page_of_recorded_builds_must_be_there(place: Place) -> None:
     with pytest.raises(NetworkError) as caught:
         place.refreshed("torch", only=["pytorch"])
     assert caught.value.code == "forbidden"
+
+
+def test_a_page_of_builds_that_only_a_matrix_lists_may_be_missing(place: Place) -> None:
+    wheel = torch_wheel("2.6.0+cu124", "cu124")
+    html_page(place.mirror, "cu124", [(f"torch-2.6.0+cu124-{LINUX}.whl", wheel, False)])
+    seen = release_row("2.6.0+cu124", "cu124", "pytorch", [f'tag = "{LINUX}"'])
+    listed = release_row("2.6.0+cu126", "cu126", "pytorch", [f'tag = "{LINUX}", existence = "matrix"'])
+    place.has("torch", TORCH, listed + seen)
+    outcome = place.refreshed("torch", in_place=True, only=["pytorch"])
+    assert [change.kind for change in outcome.found.changes] == ["changed"]
+    assert [row["wheels"][0].get("existence") for row in rows(outcome.text)] == ["matrix", None]
 
 
 def test_several_files_are_written_together_or_not_at_all(place: Place) -> None:

@@ -1,29 +1,31 @@
-"""The files by themselves: the shape of every field, then the sense of every row."""
+"""The files by themselves: the shape of every field, and the sense of every row whose fields can be read."""
 
 from __future__ import annotations
 
-from pascal_install.catalogue.checking.places import with_line
+from pascal_install.catalogue.checking.places import Places, fields_told
 from pascal_install.catalogue.checking.sense import nonsense
-from pascal_install.catalogue.decode import Data, decode
-from pascal_install.errors import DataError
+from pascal_install.catalogue.decode import Data, bad_files, decode_all, toml_files
 
 
 def check_files(directory: str, below: Data | None = None) -> Data:
     """Read a folder of TOML, and check all of it. `below` is the catalogue that it is laid over, if it is.
 
-    Raises DataError with every problem, each with its file, line and field; whether rows make sense is asked only
-    where all of them can be read.
+    Raises DataError with every problem of every file, each with its file, line and field, in the order of the lines.
     """
     labels = [facts.label for facts in below.tables.variants] if below else []
-    try:
-        data = decode(directory, labels)
-    except DataError as error:
-        problems = [with_line(directory, problem) for problem in error.cause.split("\n")]
-        raise DataError(error.summary, code=error.code, cause="\n".join(problems), hints=error.hints) from error
-    problems = nonsense(directory, data, below)
+    data, problems = decode_all(directory, labels)
+    problems += nonsense(directory, data, below, fields_told(problems))
     if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-        raise DataError(
-            f"{count} in the catalogue's files in {directory}", code="bad-catalogue", cause="\n".join(problems)
-        )
+        raise bad_files(directory, _in_order(Places(directory).with_lines(problems), toml_files(directory)))
     return data
+
+
+def _in_order(problems: list[str], files: tuple[str, ...]) -> list[str]:
+    places = {file: place for place, file in enumerate(files)}
+
+    def place(problem: str) -> tuple[int, int]:
+        file, _, rest = problem.partition(":")
+        line = rest.partition(":")[0]
+        return places.get(file, -1), int(line) if line.isdigit() else 0
+
+    return sorted(dict.fromkeys(problems), key=place)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable
 
 from pascal_install.catalogue.checking.places import Row
 from pascal_install.catalogue.decode import parse_toml
+from pascal_install.catalogue.writing import cannot_edit, write_files
 from pascal_install.model.checked import CheckedPair, CheckedRow
 
 _ARCHITECTURES = re.compile(r"architectures = \[[^\]]*\]")
@@ -30,13 +30,15 @@ Mend = Callable[[str], str]
 
 
 def write_rows(directory: str, mends: Iterable[tuple[Row, Mend]], today: str) -> None:
-    """Mend these rows, and set their files' `data_date`.
+    """Mend these rows, and set their files' `data_date`; all files, or none.
 
-    A file is written aside and then given its name. Raises OSError where that cannot be done.
+    Files are written aside and then given their names. Raises InstallerError where that cannot be done, and DataError
+    for a file that is written in a way that cannot be edited.
     """
     by_file: dict[str, dict[Row, list[Mend]]] = {}
     for row, mend in mends:
         by_file.setdefault(row.file, {}).setdefault(row, []).append(mend)
+    texts = {}
     for file, rows in by_file.items():
         path = os.path.join(directory, file)
         with open(path, encoding="utf-8", newline="") as opened:
@@ -44,11 +46,13 @@ def write_rows(directory: str, mends: Iterable[tuple[Row, Mend]], today: str) ->
         for row in sorted(rows, reverse=True):
             block = "".join(lines[row.line - 1 : row.end - 1])
             for mend in rows[row]:
-                block = mend(block)
+                before, block = block, mend(block)
+                if block == before:
+                    raise cannot_edit(f"{row.file}:{row.line}: {row.field} has fields that share a line")
             lines[row.line - 1 : row.end - 1] = [block]
-        text = _DATE.sub(f'data_date = "{today}"', "".join(lines), count=1)
-        parse_toml(text)
-        _replace(path, text)
+        texts[path] = _DATE.sub(f'data_date = "{today}"', "".join(lines), count=1)
+        parse_toml(texts[path])
+    write_files(texts)
 
 
 def from_wheel(checked: CheckedRow) -> Mend:
@@ -85,12 +89,3 @@ def _with_source(block: str, proof: str) -> str:
 
 def _listed(items: Iterable[object]) -> str:
     return "[" + ", ".join(f'"{item}"' for item in items) + "]"
-
-
-def _replace(path: str, text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=os.path.dirname(path), prefix=".", suffix=".part", delete=False, encoding="utf-8", newline=""
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, os.stat(path).st_mode)
-    os.replace(file.name, path)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.tags import parse_tag
+from packaging.version import InvalidVersion, Version
 
-from pascal_install.catalogue.checking.places import PackageFile, Row, read_package_file
-from pascal_install.catalogue.decode import Data
+from pascal_install.catalogue.checking.places import PackageFile, Row, read_package_file, read_text
+from pascal_install.catalogue.decode import Data, parse_toml, toml_files
 from pascal_install.model.build import CudaTables, Package, Release
+from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, variant_cuda
 from pascal_install.resolve.rules import fits_torch
 from pascal_install.value import NamedTuple
@@ -39,29 +42,49 @@ class World(NamedTuple):
 def make_world(checked: Data, below: Data | None) -> World:
     """Take torch and the tables from what is checked, and from what lies below it."""
     layers = [data for data in (checked, below) if data is not None]
-    torches = tuple(release for data in layers for release in data.packages.get("torch", _NOTHING).releases)
+    all_torches = (release for data in layers for release in data.packages.get("torch", _NOTHING).releases)
+    torches = tuple(release for release in all_torches if _is_version(release.version))
     generations = tuple(one for data in layers for one in data.tables.generations)
     names = frozenset(name for data in layers for name in data.packages)
     return World(names, torches, checked.tables._replace(generations=generations))
 
 
-def nonsense(directory: str, checked: Data, below: Data | None) -> list[str]:
-    """List what makes no sense in a folder whose files can be read, each with file, line and field."""
+def nonsense(directory: str, checked: Data, below: Data | None, bad: Collection[tuple[str, str]] = ()) -> list[str]:
+    """List what makes no sense in a folder, each with file and field.
+
+    `bad` names the rows (file, `release[3]`) with fields that could not be read: nothing follows from those.
+    """
     world = make_world(checked, below)
+    if any(file == "cuda.toml" and field.startswith("generation") for file, field in bad):
+        world = world._replace(tables=world.tables._replace(generations=()))
     problems: list[str] = []
     for package in checked.packages.values():
+        name = f"packages/{package.name}.toml"
+        of_file = {field for file, field in bad if file == name}
+        problems += _names(package, world)
+        if of_file & {"release", "index"}:
+            continue
         file = read_package_file(directory, package.name)
-        in_order = sorted(package.releases, key=lambda release: file.row(release).number)
-        for release in in_order:
-            row = file.row(release)
+        rows = {id(one): file.rows.get(one.identity) for one in package.releases}
+        sound = [(row, one) for one in package.releases if (row := rows[id(one)]) and row.field not in of_file]
+        sound.sort(key=lambda pair: pair[0].number)
+        for row, release in sound:
             problems += _architectures(row, release, world)
             problems += _tags(row, release)
             problems += _coupling(row, release, world)
-            problems += _addresses(row, release, file.hosts)
-        problems += _files(file, in_order)
-        problems += _names(package, world)
-    problems += _advice(checked, world)
+        if not any(field.startswith("index[") for field in of_file):
+            problems += _addresses(file, sound)
+        problems += _files(sound)
+    problems += _advice(directory, world)
     return list(dict.fromkeys(problems))
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def _architectures(row: Row, release: Release, world: World) -> Iterator[str]:
@@ -88,12 +111,12 @@ def _architectures(row: Row, release: Release, world: World) -> Iterator[str]:
 
 def _tags(row: Row, release: Release) -> Iterator[str]:
     """Wheel tags are made of parts that exist, and a CPython ABI is that of its Python."""
-    for wheel in release.wheels:
+    for number, wheel in enumerate(release.wheels):
         for tag in parse_tag(wheel.tag):
             parts = ((_PYTHON, tag.interpreter), (_ABI, tag.abi), (_PLATFORM, tag.platform))
             exists = all(pattern.fullmatch(part) for pattern, part in parts)
             if not exists or (tag.abi.startswith("cp3") and tag.abi.rstrip("tm") != tag.interpreter):
-                yield row.problem("wheels", "wheel tags that exist", repr(wheel.tag))
+                yield row.problem(f"wheels[{number}].tag", "a wheel tag that exists", repr(wheel.tag))
 
 
 def _coupling(row: Row, release: Release, world: World) -> Iterator[str]:
@@ -101,38 +124,57 @@ def _coupling(row: Row, release: Release, world: World) -> Iterator[str]:
     if not release.torch:
         return
     platform = (release.os, release.machine)
-    if not any(fits_torch(release, torch) for torch in world.torches if (torch.os, torch.machine) == platform):
+    where = " ".join(platform)
+    torches = [torch for torch in world.torches if (torch.os, torch.machine) == platform]
+    if not any(fits_torch(release, torch) for torch in torches):
         wanted = " or ".join(dict.fromkeys((release.variant, *release.torch_variants)))
-        yield row.problem(
-            "torch", f"a torch {wanted} that the catalogue has for {' '.join(platform)}", repr(release.torch)
-        )
+        yield row.problem("torch", f"a torch {wanted} that the catalogue has for {where}", repr(release.torch))
+        return
+    for version in release.torch_also:
+        if not any(torch_matches(version, torch.public_version) for torch in torches):
+            yield row.problem("torch_also", f"torch versions that the catalogue has for {where}", repr(version))
+    for label in release.torch_variants:
+        if not any(variant_matches(label, torch.variant) for torch in torches):
+            yield row.problem("torch_variants", f"CUDA variants of a torch for {where}", repr(label))
 
 
-def _addresses(row: Row, release: Release, hosts: frozenset[str]) -> Iterator[str]:
+def _addresses(file: PackageFile, sound: Sequence[tuple[Row, Release]]) -> Iterator[str]:
     """Files lie on hosts that the file's `[[index]]` tables name, and come encrypted."""
-    for url in dict.fromkeys(url for wheel in release.wheels for url in (wheel.url, *wheel.mirrors, release.index_url)):
-        parts = urlsplit(url)
-        if url and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            yield row.problem("wheels", "addresses with https", repr(url))
-        if url and (parts.hostname or "") not in hosts:
-            yield row.problem("wheels", f"a host that an [[index]] names ({', '.join(sorted(hosts))})", repr(url))
+    plain = [template for _, template in file.templates if _is_plain(template)]
+    for field, template in file.templates:
+        if template in plain:
+            yield f"{file.file}: {field}: expected an address with https, found {template!r}"
+    hosts = {urlsplit(template).hostname or "" for _, template in file.templates}
+    for row, release in sound:
+        for number, wheel in enumerate(release.wheels):
+            field = f"wheels[{number}].url"
+            if wheel.url and (urlsplit(wheel.url).hostname or "") not in hosts:
+                named = ", ".join(sorted(hosts)) or "none names one"
+                yield row.problem(field, f"a host that an [[index]] names ({named})", repr(wheel.url))
+            elif _is_plain(wheel.url) and not plain:
+                yield row.problem(field, "an address with https", repr(wheel.url))
 
 
-def _files(file: PackageFile, releases: Sequence[Release]) -> Iterator[str]:
+def _is_plain(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in _LOOPBACK
+
+
+def _files(sound: Sequence[tuple[Row, Release]]) -> Iterator[str]:
     """One address has one hash, and one hash has one file. Releases that differ in variant only may share a wheel."""
     hash_of: dict[str, str] = {}
     file_of: dict[str, tuple[str, int | None]] = {}
-    for release in releases:
-        row = file.row(release)
-        for wheel in release.wheels:
+    for row, release in sound:
+        for number, wheel in enumerate(release.wheels):
             if not wheel.sha256:
                 continue
+            field = f"wheels[{number}].sha256"
             if wheel.url and hash_of.setdefault(wheel.url, wheel.sha256) != wheel.sha256:
-                yield row.problem("wheels", f"one hash for {wheel.url}", f"{hash_of[wheel.url]} and {wheel.sha256}")
+                yield row.problem(field, f"one hash for {wheel.url}", f"{hash_of[wheel.url]} and {wheel.sha256}")
             name, size_bytes = file_of.setdefault(wheel.sha256, (wheel.filename, wheel.size_bytes))
             if name != wheel.filename or (wheel.size_bytes and size_bytes and size_bytes != wheel.size_bytes):
                 found = f"{name} and {wheel.filename}" if name != wheel.filename else f"two sizes of {name}"
-                yield row.problem("wheels", f"one file with the hash {wheel.sha256}", found)
+                yield row.problem(field, f"one file with the hash {wheel.sha256}", found)
 
 
 def _names(package: Package, world: World) -> Iterator[str]:
@@ -143,9 +185,19 @@ def _names(package: Package, world: World) -> Iterator[str]:
             yield f"packages/{package.name}.toml: {field}: expected packages of the catalogue, found {unknown}"
 
 
-def _advice(checked: Data, world: World) -> Iterator[str]:
+def _advice(directory: str, world: World) -> Iterator[str]:
     """Advice is about packages of the catalogue: about any other it would never be shown."""
-    for advice in checked.tables.advice:
-        unknown = [name for name in advice.packages if name not in world.names]
-        if unknown:
-            yield f"advice {advice.id!r}: packages: expected packages of the catalogue, found {unknown}"
+    for file in toml_files(directory):
+        for place, row in enumerate(_rows(read_text(directory, file), "advice")):
+            names = row.get("packages", [])
+            unknown = [name for name in names if name not in world.names] if isinstance(names, list) else []
+            if unknown:
+                yield f"{file}: advice[{place}].packages: expected packages of the catalogue, found {unknown}"
+
+
+def _rows(text: str, table: str) -> list[dict[str, Any]]:
+    try:
+        found = parse_toml(text).get(table, []) if table in text else []
+    except ValueError:  # `decode` tells
+        return []
+    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []

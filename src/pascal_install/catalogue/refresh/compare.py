@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,14 +32,15 @@ class Comparison(NamedTuple):
 def compare(index: Index, recorded: Sequence[Row], offered: Iterable[Offered], source: str) -> Comparison:
     """Compare the releases that are recorded for an index with all wheels that it lists. `source` names the listing.
 
-    Raises NetworkError for a listing that lacks more than half of what is known to be there: that is no news, but a
+    Raises NetworkError for a page that lacks more than half of what is known to be there: that is no news, but a
     broken page.
     """
     listed = {_key(index, one.variant, one.filename): one for one in offered}
     changes: list[Change] = []
     updated: dict[int, Row] = {}
     seen: set[tuple[str, str]] = set()
-    proven = gone = 0
+    proven: Counter[str] = Counter()
+    gone: Counter[str] = Counter()
     for place, release in enumerate(recorded):
         after = copy.deepcopy(release)
         for wheel in after.get("wheels", ()):
@@ -47,22 +49,32 @@ def compare(index: Index, recorded: Sequence[Row], offered: Iterable[Offered], s
             seen.add(key)
             was_proven = wheel.get("existence", "proven") == "proven"
             change = _compare_wheel(wheel, listed.get(key), source)
-            proven += was_proven
+            proven[key[0]] += was_proven
             if change:
-                gone += change[0] == "gone" and was_proven
+                gone[key[0]] += change[0] == "gone" and was_proven
                 changes.append(_change(change[0], index, release, (filename,), change[1]))
         if after != release:
             updated[place] = after
-    if gone * 2 > proven:
-        raise NetworkError(
-            f"{index.id} lists only {proven - gone} of the {proven} known wheels of {index.package}",
-            code="unexpected-answer",
-            cause="so many do not vanish at once: the page is broken, or it is another one",
-            hints=("open the page in a browser; a mirror may not hold old files",),
-        )
+    for variant, count in proven.items():
+        if gone[variant] * 2 > count:
+            raise _broken_page(index, variant, count - gone[variant], count)
     unknown = [one for key, one in listed.items() if key not in seen and not one.yanked and _is_for_us(one)]
     left = _join(index, recorded, unknown, updated, changes, source)
     return Comparison(tuple(changes), tuple(updated.values()), _groups(left, recorded))
+
+
+def _broken_page(index: Index, variant: str, listed: int, known: int) -> NetworkError:
+    of_variant = f" for {variant}" if variant else ""
+    page = index.page.replace("{variant}", variant).replace("{name}", index.package)
+    return NetworkError(
+        f"{index.id} lists only {listed} of the {known} known wheels of {index.package}{of_variant}",
+        code="unexpected-answer",
+        cause="so many do not vanish at once: the page is broken, or it is another one",
+        hints=(
+            f"open {page or 'the page'} in a browser; a mirror may not hold old files",
+            'where they were really taken away, say existence = "dropped" in their rows',
+        ),
+    )
 
 
 def filename_of(package: str, release: Row, wheel: Row) -> str:

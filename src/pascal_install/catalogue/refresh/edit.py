@@ -12,7 +12,7 @@ from packaging.version import Version
 from pascal_install.catalogue.decode import parse_toml
 from pascal_install.catalogue.refresh.compare import Row
 from pascal_install.catalogue.toml_text import key_text, to_toml, value_text
-from pascal_install.errors import DataError
+from pascal_install.catalogue.writing import cannot_edit
 from pascal_install.model.cuda import CudaVersion, variant_cuda
 
 _HEADER = re.compile(r"^\[", re.MULTILINE)
@@ -41,15 +41,8 @@ def edited(text: str, releases: Sequence[Row], sources: Mapping[str, str], field
     for key, value in fields.items():
         text = _with_field(text, key, value)
     if parse_toml(text) != wanted:
-        raise _cannot_edit("changing it in place would change more than it should")
+        raise cannot_edit("changing it in place would change more than it should")
     return text
-
-
-def _cannot_edit(cause: str) -> DataError:
-    hint = "write each [[release]] as docs/data.md shows it, one wheel a line"
-    return DataError(
-        "the file is written in a way that cannot be edited", code="cannot-edit", cause=cause, hints=(hint,)
-    )
 
 
 def new_file(base: Mapping[str, Any]) -> str:
@@ -103,7 +96,7 @@ def _put(text: str, release: Row) -> str:
     rows = parse_toml(text).get("release", [])
     starts = [found.start() for found in _RELEASE.finditer(text)]
     if len(starts) != len(rows):
-        raise _cannot_edit("a [[release]] does not begin its line")
+        raise cannot_edit("a [[release]] does not begin its line")
     ends = [*starts[1:], len(text)]
     place = next((place for place, row in enumerate(rows) if identity(row) == identity(release)), None)
     if place is not None:

@@ -6,15 +6,16 @@ import contextlib
 import hashlib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pascal_install.binary.coverage import architectures
+from pascal_install.binary.coverage import Binary, architectures, cuda_labels, partly_served
 from pascal_install.binary.source import DamagedError
 from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
 from pascal_install.catalogue.checking.binaries import Watch
+from pascal_install.catalogue.decode_package import VARIANT_FROM
 from pascal_install.catalogue.refresh.compare import Row, wheel_row
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, is_cuda
 from pascal_install.errors import NetworkError
@@ -23,12 +24,15 @@ from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import RemoteSource
 from pascal_install.model.build import UNREAD
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import CodeTarget, CudaVersion
+from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion
 from pascal_install.value import NamedTuple
 
 _CUDA = re.compile(r"^cuda(?:_version)?\b[^=\n]*=\s*['\"](\d+\.\d+)['\"]", re.MULTILINE)
 _LOCAL = re.compile(r"__version__\b[^=\n]*=\s*['\"][^'\"+]*\+([a-z]+[0-9]*)")
 _BUILT_WITH = re.compile(r"\+(cu\d{2,3})\b")
+_LIBC10 = "torch/lib/libc10.so"
+#: The constructor of c10::Error takes a std::string: `Ss` is the old one, in the name of the symbol.
+_CXX11_ABI = re.compile(rb"_ZN3c105ErrorC[12]ENS_14SourceLocationE(Ss|NSt7__cxx11)")
 _PINNED = re.compile(r"==\s*(\d+)\.(\d+)")
 
 
@@ -51,45 +55,120 @@ class Reader(NamedTuple):
     stopped: threading.Event
 
 
-def read_release(index: Index, group: Sequence[Offered], source: str, reader: Reader) -> Row | NotTaken:
-    """Make the row of a release. What its wheel does not show is left out, and never guessed.
+def read_release(index: Index, group: Sequence[Offered], source: str, reader: Reader) -> tuple[Row, ...] | NotTaken:
+    """Make the rows of a release: one, or one for each list of architectures where its libraries differ in CUDA.
 
-    Where its device code cannot be read, the row says so (`confidence = "unread"`) and is passed over by every plan
-    until a later refresh reads it.
+    What its wheel does not show is left out, and never guessed. Where its device code cannot be read, the row says so
+    (`confidence = "unread"`) and is passed over by every plan until a later refresh reads it.
     """
     one = _chosen(group)
     try:
-        requires, member = _metadata(one, index, reader.world)
+        inside = _inside(one, index, reader.world)
     except (NetworkError, DamagedError) as error:
         return NotTaken(f"its metadata cannot be read: {error.args[0]}")
-    variant = one.variant or index.variant or _variant(member, requires)
-    if variant and not is_cuda(variant) and variant != index.variant:
-        return NotTaken(f"it is built for {variant}", is_news=False)
-    if variant and variant not in reader.world.variants and variant != index.variant:
-        return NotTaken(f"cuda.toml does not know {variant}: add its oldest driver there first")
+    requires = inside.requires
+    named = _named(one, index, requires, inside.member, reader.world)
+    if isinstance(named, NotTaken):
+        return named
+    variant, note = named
     os_name, machine = one.platform or ("", "")
     row: Row = {"version": one.version, "variant": variant, "os": os_name, "machine": machine, "index": index.id}
+    found: list[tuple[tuple[str, ...], tuple[CodeTarget, ...]]] = []
     try:
-        targets = _targets(one, reader)
-        if not targets:
-            return NotTaken("it holds no device code", is_news=False)
-        row["architectures"] = [str(target) for target in targets]
+        binaries = _binaries(one, reader)
+        if not architectures(binaries):
+            return _without_code(one, index)
+        labels = cuda_labels(binaries) if index.variant == "libraries" else (variant,)
+        unknown = [label for label in labels if is_cuda(label) and label not in reader.world.variants]
+        if unknown:
+            return _unknown_variant(unknown[-1])
+        known = () if reader.role == "torch" else index.newest.get((os_name, machine), {}).get("architectures", ())
+        found = _by_code(binaries, labels, known)
+        row["architectures"] = []
         row["confidence"] = "binary"
         row["source"] = f"{source}; device code of {one.filename}, read whole on {reader.today}"
     except (NetworkError, DamagedError) as error:
+        found = [((variant,), ())]
         row["architectures"] = []
         row["confidence"] = UNREAD
         row["source"] = source
-        row["note"] = f"its device code could not be read on {reader.today}: {error.args[0]}"
-    if not variant:
-        return NotTaken("nothing tells its CUDA variant")
+        note = f"its device code could not be read on {reader.today}: {error.args[0]}"
+    if not all(found[0][0]):
+        return NotTaken(f"nothing tells its CUDA variant{f' ({note})' if note else ''}: see `refresh` in docs/data.md")
+    if note:
+        row["note"] = note
     torch = _torch(one, requires) if reader.role == "torch-extension" else ""
     if reader.role == "torch-extension" and not torch:
         return NotTaken("its metadata names no torch version")
     cudnn = _pinned(requires, "nvidia-cudnn-") if reader.role == "torch" else ""
+    if inside.cxx11_abi is not None:
+        row["cxx11_abi"] = inside.cxx11_abi
     row |= {key: value for key, value in (("torch", torch), ("cudnn", cudnn), ("tag", one.release_tag)) if value}
     row["wheels"] = [wheel_row(wheel._replace(variant=variant), index.package, index.file, source) for wheel in group]
-    return row
+    return tuple(_with_code(row, labels, targets) for labels, targets in found)
+
+
+def _named(
+    one: Offered, index: Index, requires: Sequence[Requirement], member: str, world: World
+) -> tuple[str, str] | NotTaken:
+    """Find the CUDA variant of a wheel, empty where nothing tells it, and what is to be said of how it was found."""
+    fixed = "" if index.variant in VARIANT_FROM else index.variant
+    variant = one.variant or fixed or _variant(member, requires)
+    if variant and variant != fixed:
+        if not is_cuda(variant):
+            return NotTaken(f"it is built for {variant}", is_news=False)
+        if variant not in world.variants:
+            return _unknown_variant(variant)
+    platform = one.platform or ("", "")
+    if not variant and index.variant == "torch":
+        pinned = _pinned(requires, "torch")
+        variant = world.torches.get((index.id, pinned, *platform), "")
+        if not variant:
+            return NotTaken(f"no torch {pinned or 'that it requires'} of {index.id} is recorded: refresh torch first")
+    if not variant and index.variant == "recorded" and platform in index.newest:
+        known = index.newest[platform]
+        return str(
+            known.get("variant", "")
+        ), f"nothing in the wheel tells its CUDA: taken to be that of {known['version']}"
+    return variant, ""
+
+
+def _with_code(row: Row, labels: tuple[str, ...], targets: tuple[CodeTarget, ...]) -> Row:
+    """Give the row for some of a wheel's CUDA variants, newest first."""
+    named = {"variant": labels[0]} if len(labels) == 1 else {"variants": list(labels)}
+    row = {"version": row["version"], **named, **{key: row[key] for key in row if key not in ("version", "variant")}}
+    return row | {"architectures": [str(target) for target in targets]}
+
+
+def _by_code(
+    binaries: Sequence[Binary], labels: Sequence[str], known: Collection[str]
+) -> list[tuple[tuple[str, ...], tuple[CodeTarget, ...]]]:
+    """Gather the CUDA variants whose libraries have the same code, newest first.
+
+    What an extension serves in a good part of its libraries only (vllm) counts where it is `known` of the release
+    before, as it does for `check --binaries`.
+    """
+    newest_first = sorted(labels, key=lambda label: (len(label), label), reverse=True)
+    by_code: dict[tuple[CodeTarget, ...], list[str]] = {}
+    for label in newest_first:
+        more = {target for target in partly_served(binaries, label) if str(target) in known}
+        targets = sorted({*architectures(binaries, label), *more}, key=lambda target: (target.ptx, target))
+        by_code.setdefault(tuple(targets), []).append(label)
+    return [(tuple(of_code), targets) for targets, of_code in by_code.items()] or [(("",), ())]
+
+
+def _unknown_variant(variant: str) -> NotTaken:
+    return NotTaken(f"cuda.toml does not know {variant}: add its oldest driver there first")
+
+
+def _without_code(one: Offered, index: Index) -> NotTaken:
+    """Tell of a release without device code, unless that is what such wheels are: builds for the CPU only."""
+    known = index.newest.get(one.platform or ("", ""), {})
+    if any(text.startswith(f"{JIT}_") for text in known.get("architectures", ())):
+        return NotTaken(
+            f"its code is compiled on the machine, so no wheel shows it: copy the row of {known['version']}"
+        )
+    return NotTaken("it holds no device code", is_news=False)
 
 
 def _chosen(group: Sequence[Offered]) -> Offered:
@@ -97,8 +176,8 @@ def _chosen(group: Sequence[Offered]) -> Offered:
     return next((one for one in group if one.tag.startswith("cp312-")), group[0])
 
 
-def _targets(one: Offered, reader: Reader) -> tuple[CodeTarget, ...]:
-    """Read what a wheel holds code for, by ranges; what was read once is kept. Raises NetworkError, DamagedError."""
+def _binaries(one: Offered, reader: Reader) -> tuple[Binary, ...]:
+    """Read a wheel's libraries, by ranges; what was read once is kept. Raises NetworkError, DamagedError."""
     reader.watch.start(one.filename, None)
     before = 0
 
@@ -111,24 +190,36 @@ def _targets(one: Offered, reader: Reader) -> tuple[CodeTarget, ...]:
 
     identity = one.sha256 or hashlib.sha256(one.url.encode()).hexdigest()
     try:
-        return architectures(reader.kept.read(one.url, identity, reader.world.fetcher, tell))
+        return tuple(reader.kept.read(one.url, identity, reader.world.fetcher, tell))
     finally:
         reader.watch.finish(one.filename)
 
 
-def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requirement, ...], str]:
-    """Read a remote wheel's requirements, and the member that names its variant."""
+class _Inside(NamedTuple):
+    """What a wheel holds beside its device code."""
+
+    requires: tuple[Requirement, ...]
+    member: str
+    """The text of the member that names its variant."""
+    cxx11_abi: bool | None
+    """Of torch on Linux."""
+
+
+def _inside(one: Offered, index: Index, world: World) -> _Inside:
+    """Read the small members of a remote wheel."""
     source = RemoteSource(one.url, world.fetcher)
-    found = {"METADATA": "", "": ""}
+    found: dict[str, bytes] = {}
+    is_wanted = {index.variant_member, _LIBC10 if index.package == "torch" else ""}
     wanted = read_members(
         source,
         read_directory_place(source),
-        lambda name: name == index.variant_member or (name.endswith(".dist-info/METADATA") and name.count("/") == 1),
+        lambda name: name in is_wanted or (name.endswith(".dist-info/METADATA") and name.count("/") == 1),
     )
     for member in wanted:
-        key = "" if member.name == index.variant_member else "METADATA"
-        found[key] = b"".join(content_chunks(source, member)).decode("utf-8", "replace")
-    raw, _ = parse_email(found["METADATA"])
+        key = member.name if member.name in is_wanted else "METADATA"
+        found[key] = b"".join(content_chunks(source, member))
+    raw, _ = parse_email(found.get("METADATA", b"").decode("utf-8", "replace"))
+    abi = _CXX11_ABI.search(found.get(_LIBC10, b""))
     requires = []
     for text in raw.get("requires_dist", []):
         try:
@@ -137,7 +228,8 @@ def _metadata(one: Offered, index: Index, world: World) -> tuple[tuple[Requireme
             continue
         if "extra ==" not in str(requirement.marker or ""):
             requires.append(requirement)
-    return tuple(requires), found[""]
+    member_text = found.get(index.variant_member, b"").decode("utf-8", "replace")
+    return _Inside(tuple(requires), member_text, abi[1] != b"Ss" if abi else None)
 
 
 def _variant(member: str, requires: Sequence[Requirement]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,8 @@ from pascal_install.catalogue.refresh.compare import Comparison, Row, compare
 from pascal_install.catalogue.refresh.edit import edited, identity, new_file
 from pascal_install.catalogue.refresh.read_release import NotTaken, Reader, read_release
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, refreshable
-from pascal_install.errors import DataError, InstallerError, UsageError
+from pascal_install.catalogue.writing import write_files
+from pascal_install.errors import DataError, UsageError
 from pascal_install.inspection.kept import KeptReadings
 from pascal_install.model.build import UNREAD
 from pascal_install.model.cuda import ANY
@@ -48,6 +48,8 @@ class Work(NamedTuple):
     """Is told what is read."""
     only: Collection[str] = ()
     """Ids of the indexes to ask; empty for all."""
+    torch: str = ""
+    """The text of torch's file, where this run has found something new and not written it yet."""
 
 
 class Outcome(NamedTuple):
@@ -66,6 +68,8 @@ def refresh(name: str, work: Work) -> Outcome:
     package = {**raw, **raw_below} if raw_below else raw
     package["release"] = _laid_over(raw_below.get("release", []), raw.get("release", []))
     indexes = refreshable(package, work.world.variants)
+    if any(index.variant == "torch" for index in indexes):
+        work = work._replace(world=work.world._replace(torches=_torches(work)))
     asked, changes, rows, sources = [], [], [], {}
     for index in indexes:
         if work.only and index.id not in work.only:
@@ -102,37 +106,8 @@ def refresh(name: str, work: Work) -> Outcome:
 
 
 def write(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Write all files aside, then give them their names; give their paths. Raises InstallerError: nothing changed."""
-    aside: list[tuple[str, str]] = []
-    try:
-        for outcome in outcomes:
-            path = outcome.found.path
-            if path:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with tempfile.NamedTemporaryFile(
-                    "w",
-                    dir=os.path.dirname(path),
-                    prefix=".",
-                    suffix=".part",
-                    delete=False,
-                    encoding="utf-8",
-                    newline="",
-                ) as file:
-                    aside.append((file.name, path))
-                    file.write(outcome.text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(file.name, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
-    except OSError as error:
-        for part, _ in aside:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-        raise InstallerError(
-            f"cannot write {error.filename or 'the catalogue'}", code="cannot-write", cause=error.strerror or str(error)
-        ) from error
-    for part, path in aside:
-        os.replace(part, path)
-    return tuple(path for _, path in aside)
+    """Write what was found, all files or none; give their paths. Raises InstallerError: nothing changed."""
+    return write_files({outcome.found.path: outcome.text for outcome in outcomes if outcome.found.path})
 
 
 def package_names(base: str, target: str) -> tuple[str, ...]:
@@ -169,14 +144,16 @@ def _read_new(index: Index, compared: Comparison, key: str, role: str, work: Wor
     """Read the releases that are not recorded, a few at a time."""
     reader = Reader(work.world, work.kept, role, work.today, work.watch, threading.Event())
 
-    def one(group: Sequence[Offered]) -> tuple[Change, Row | None] | None:
-        row = read_release(index, group, key, reader)
+    def one(group: Sequence[Offered]) -> list[tuple[Change, Row | None]]:
+        read = read_release(index, group, key, reader)
         names = tuple(offered.filename for offered in group)
         platform = " ".join(group[0].platform or ())
-        if isinstance(row, NotTaken):
-            change = Change("skipped", index.id, group[0].version, group[0].variant, platform, names, row.why)
-            return (change, None) if row.is_news else None
-        return Change("new", index.id, row["version"], row["variant"], platform, names, _words(row)), row
+        if isinstance(read, NotTaken):
+            change = Change("skipped", index.id, group[0].version, group[0].variant, platform, names, read.why)
+            return [(change, None)] if read.is_news else []
+        return [
+            (Change("new", index.id, row["version"], _variants(row), platform, names, _words(row)), row) for row in read
+        ]
 
     if not compared.groups:
         return []
@@ -184,10 +161,23 @@ def _read_new(index: Index, compared: Comparison, key: str, role: str, work: Wor
     work.watch.announce(len(sizes), sum(sizes), is_exact=False)
     with ThreadPoolExecutor(_READERS) as pool:
         try:
-            return [found for found in pool.map(one, compared.groups) if found]
+            return [found for of_group in pool.map(one, compared.groups) for found in of_group]
         finally:
             reader.stopped.set()  # an interrupt must not wait for gigabytes
             work.watch.close()
+
+
+def _variants(row: Row) -> str:
+    return " ".join(row.get("variants") or [row["variant"]])
+
+
+def _torches(work: Work) -> dict[tuple[str, str, str, str], str]:
+    """Give the CUDA variant of each recorded torch, by index, version and platform."""
+    texts = [_read(os.path.join(folder, "packages", "torch.toml")) for folder in (work.base, work.target)]
+    rows = [row for text in (*texts, work.torch) for row in parse_toml(text).get("release", [])]
+    return {
+        (row["index"], row["version"], row["os"], row["machine"]): row["variant"] for row in rows if "variant" in row
+    }
 
 
 def _words(row: Row) -> str:
@@ -214,9 +204,10 @@ def _read_again(
             continue
         wheels = [by_name[name] for name in by_name if by_name[name].version == release["version"]]
         wheels = [one for one in wheels if one.platform == (release["os"], release["machine"])]
-        row = read_release(index, wheels, _source(index, work.today)[0], reader) if wheels else None
-        if row is None or isinstance(row, NotTaken) or row["confidence"] == UNREAD:
+        read = read_release(index, wheels, _source(index, work.today)[0], reader) if wheels else ()
+        if isinstance(read, NotTaken) or len(read) != 1 or read[0]["confidence"] == UNREAD:
             continue
+        row = read[0]
         after = {**updated.get(identity(release), release)}
         after |= {field: row[field] for field in ("architectures", "confidence", "source")}
         after.pop("note", None)

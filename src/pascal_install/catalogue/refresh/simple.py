@@ -6,12 +6,13 @@ does not exist, its object store answers 403.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from urllib.parse import urljoin, urlsplit
 
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, read_filename, variant_in
 from pascal_install.errors import NetworkError
 from pascal_install.fetch.index_page import ACCEPT, Listed, listed_files
-from pascal_install.model.address import original
+from pascal_install.model.address import Mirror, original
 
 
 def offered(index: Index, world: World) -> Iterator[Offered]:
@@ -30,7 +31,17 @@ def offered(index: Index, world: World) -> Iterator[Offered]:
         for listed in listed_files(page):
             one = as_offered(listed, index.package, label)
             if one is not None:
-                yield one._replace(url=original(one.url, world.mirrors))
+                yield one._replace(url=_recorded(one.url, url, page.url, world.mirrors))
+
+
+def _recorded(file: str, asked: str, page: str, mirrors: Sequence[Mirror]) -> str:
+    """Give the address that a file is recorded with, without mirrors.
+
+    A mirror that passes pages on as they are has links that count from the root of the host it stands for.
+    """
+    address = original(file, mirrors)
+    is_passed_on = address == file and page != asked and urlsplit(file).netloc == urlsplit(page).netloc
+    return urljoin(asked, urlsplit(file).path) if is_passed_on else address
 
 
 def as_offered(listed: Listed, package: str, label: str = "") -> Offered | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from pascal_install.fetch import Fetcher
 from pascal_install.model.address import Mirror
+from pascal_install.model.build import CONFIRMED
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class World(NamedTuple):
     """What an address is recorded without."""
     github_token: str = ""
     github_url: str = "https://api.github.com"
+    torches: Mapping[tuple[str, str, str, str], str] = {}
+    """The CUDA variant of each recorded torch, by index, version, operating system and machine."""
 
 
 class Index(NamedTuple):
@@ -44,11 +48,13 @@ class Index(NamedTuple):
     variant_member: str
     """The member of a wheel that names its CUDA variant, such as `torch/version.py`."""
     variant: str
-    """The variant of every build of this index, where all have the same."""
+    """The variant of every build of this index, where all have the same; or one of VARIANT_FROM."""
+    newest: Mapping[tuple[str, str], Mapping[str, Any]]
+    """The newest recorded release for each platform."""
     variants: tuple[str, ...]
     """For a page with `{variant}`: the variants whose pages are asked."""
     recorded_variants: frozenset[str]
-    """Those of them that have builds recorded: their pages must be there."""
+    """Those of them that have builds which were seen there, or are surely built: their pages must be there."""
 
 
 class Offered(NamedTuple):
@@ -116,12 +122,9 @@ def refreshable(package: Mapping[str, object], known: Sequence[str]) -> tuple[In
         how = row.get("refresh")
         if not how:
             continue
-        recorded = frozenset(
-            label
-            for release in (releases if isinstance(releases, list) else [])
-            if release["index"] == row["id"]
-            for label in (release.get("variants") or [release["variant"]])
-        )
+        of_index = [
+            release for release in (releases if isinstance(releases, list) else []) if release["index"] == row["id"]
+        ]
         page = how.get("page", "") or (f"{row['page'].rstrip('/')}/{{name}}/" if row.get("page") else "")
         found.append(
             Index(
@@ -133,11 +136,25 @@ def refreshable(package: Mapping[str, object], known: Sequence[str]) -> tuple[In
                 file=row.get("file", ""),
                 variant_member=how.get("variant_member", ""),
                 variant=how.get("variant", ""),
-                variants=page_variants(page, known, recorded),
-                recorded_variants=recorded,
+                newest=_newest(of_index),
+                variants=page_variants(page, known, _variants(of_index)),
+                recorded_variants=_variants([release for release in of_index if _is_believed(release)]),
             )
         )
     return tuple(found)
+
+
+def _newest(releases: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    in_order = sorted(releases, key=lambda release: Version(release["version"].partition("+")[0]))
+    return {(release["os"], release["machine"]): release for release in in_order}
+
+
+def _variants(releases: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(label for release in releases for label in release.get("variants") or [release["variant"]])
+
+
+def _is_believed(release: Mapping[str, Any]) -> bool:
+    return any(wheel.get("existence", "proven") in CONFIRMED for wheel in release.get("wheels", ()))
 
 
 def _as_written(filename: str, version: Version) -> str:
