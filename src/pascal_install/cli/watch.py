@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pascal_install.model.plan import Plan
 
 _PHASES = {
+    "wait": "waiting until another pascal-install has ended, which works in this environment",
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
     "set-aside": "setting aside what is replaced",

@@ -26,6 +26,14 @@ def check_journal(case: Case) -> Iterator[Symptom]:
         )
 
 
+def was_undone(finding: Finding) -> Finding:
+    """Word the finding of a killed install once what was there before is back."""
+    return finding._replace(
+        summary="an install was killed here; what was there before it is back",
+        remedy="run the install again, if you still want it",
+    )
+
+
 def check_leftovers(case: Case) -> Iterator[Symptom]:
     """Report what a killed pip set aside and never took away."""
     for path in case.environment.leftovers:

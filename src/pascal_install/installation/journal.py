@@ -119,6 +119,7 @@ class Journal:
             return
         manifest = self.manifest
         if step == "committed":
+            shutil.rmtree(self._debris, ignore_errors=True)  # where the commit was killed before it came to that
             self.reach("undo")
         if step not in ("set-aside", "put-back"):
             if step in ("install", "verify"):
@@ -132,8 +133,10 @@ class Journal:
                 if os.path.lexists(kept):
                     os.makedirs(os.path.dirname(path), exist_ok=True)
                     _move(kept, path)
+        lost = set() if os.path.isdir(self._debris) else _of_debris_alone(manifest)
         for existed in manifest.folders:
-            os.makedirs(existed, exist_ok=True)
+            if existed not in lost:
+                os.makedirs(existed, exist_ok=True)
         self.reach("undone")
         self.drop()
 
@@ -283,6 +286,12 @@ def _made_by(manifest: Manifest) -> set[str]:
                 found.add(current)
             current = os.path.dirname(current)
     return found
+
+
+def _of_debris_alone(manifest: Manifest) -> set[str]:
+    """Find the folders that held debris alone: once that is gone, an empty metadata folder would be debris too."""
+    held = _with_parents((*manifest.debris, *map(os.path.dirname, manifest.debris)), manifest.roots)
+    return held - _with_parents(map(os.path.dirname, manifest.aside), manifest.roots)
 
 
 def _remove_folders(folders: Iterable[str]) -> None:

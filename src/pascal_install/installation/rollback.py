@@ -57,12 +57,29 @@ class WayBack(NamedTuple):
     kept_bytes: int
     changed_since: tuple[str, ...]
     """What was changed by others since; with any, `rollback` refuses."""
+    was_killed: bool = False
+    """The install never came to its end: it is undone, and nothing before it."""
 
 
 def way_back(target: Target) -> WayBack | None:
-    """Tell what `rollback` would do; None where there is nothing to go back to."""
+    """Tell what `rollback` would do; None where there is nothing to go back to.
+
+    Raises TargetError where an install is at work.
+    """
+    if open_journals(target):
+        with locked(target, 0.0, SILENT):
+            for killed in open_journals(target):
+                return _way_back_of_killed(killed)
     journal = last_committed(target)
     return _way_back(journal, read_environment(target)) if journal else None
+
+
+def _way_back_of_killed(journal: Journal) -> WayBack:
+    if not journal.step:  # nothing had moved yet, and the manifest may not be whole
+        return WayBack("", (), 0, (), was_killed=True)
+    manifest = journal.manifest
+    steps = tuple((name, after, before) for _, name, before, after, *_ in manifest.steps)
+    return WayBack(manifest.created_at, steps, journal.kept_bytes(), (), was_killed=True)
 
 
 def _way_back(journal: Journal, environment: Environment) -> WayBack:

@@ -91,9 +91,12 @@ def _manifest(change: Change, incoming: Mapping[str, Incoming], environment: Env
     debris = list(change.debris)
     for one in change.outgoing:
         files = [row.path for row in record(one) if row.path not in owned]
-        files += [path for path in _files_below(one.folder) if path not in owned]
+        inside = list(_files_below(one.folder))
+        files += [path for path in inside if path not in owned]
         is_whole = environment.whole(one.name) is not None
         (whole if is_whole else debris).extend(files)
+        if not inside:  # what a killed uv leaves of the version that it replaced
+            debris.append(one.folder)
         if not is_whole and not record(one) and one.name in incoming:
             debris += _unlisted(incoming[one.name].facts, environment, owned)
     roots = (*environment.sites, os.path.realpath(target.scripts), os.path.realpath(target.prefix))
