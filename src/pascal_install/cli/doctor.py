@@ -79,7 +79,7 @@ def _bring_back(
     case: Case,
     symptoms: tuple[Symptom, ...],
     settings: Settings,
-    options: argparse.Namespace,
+    options: Options,
     environ: Mapping[str, str],
 ) -> tuple[Case, tuple[Symptom, ...]]:
     """Undo a killed install, as every command does that comes upon one: a half change cannot be judged."""
@@ -94,7 +94,7 @@ def _bring_back(
     return case, (*undone, *examine(case))
 
 
-def _watch(options: argparse.Namespace, environ: Mapping[str, str]) -> Watch:
+def _watch(options: Options, environ: Mapping[str, str]) -> Watch:
     quiet = options.quiet or options.format == "json"
     return Watch(quiet=quiet, verbose=options.verbose, color=wants_color(options, environ))
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from pascal_install.doctor.case import Case, Symptom
 from pascal_install.installation.journal import open_journals
-from pascal_install.installation.preconditions import gigabytes
 from pascal_install.model.finding import Finding
+from pascal_install.report.progress import size_text
 
 
 def check_journal(case: Case) -> Iterator[Symptom]:
@@ -42,7 +42,7 @@ def check_leftovers(case: Case) -> Iterator[Symptom]:
                 "leftover",
                 "error",
                 f"a killed pip left {os.path.basename(path)}",
-                f"{path}, {gigabytes(_size_bytes(path))}",
+                f"{path}, {size_text(_size_bytes(path))}",
                 "pascal-install doctor --fix, or delete it",
             ),
             sweep=True,
