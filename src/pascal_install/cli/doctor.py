@@ -16,7 +16,7 @@ from pascal_install.doctor.case import Case, Symptom
 from pascal_install.doctor.examine import examine
 from pascal_install.doctor.killed import was_undone
 from pascal_install.doctor.mend import Mend, plan_mend
-from pascal_install.errors import InstallerError, UsageError
+from pascal_install.errors import InstallerError, TargetError, UsageError
 from pascal_install.model.finding import Finding
 from pascal_install.report.diagnosis import diagnosis, diagnosis_document, mending
 from pascal_install.report.document import to_json
@@ -86,7 +86,7 @@ def _bring_back(
     interrupt_when_told_to_end()
     try:
         was_killed = undo_killed(case, _watch(options, environ))
-    except InstallerError:  # somebody else's environment: the finding says what its owner has to do
+    except (InstallerError, TargetError):  # somebody else's environment: the finding says what its owner has to do
         return case, symptoms
     case = find_case(settings, environ)
     killed = [symptom for symptom in symptoms if symptom.recover] if was_killed else []

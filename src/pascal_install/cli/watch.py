@@ -59,7 +59,8 @@ class Watch:
         words = {"install": "+", "replace": "~", "repair": "!", "remove": "-"}
         for step in change.steps:
             versions = f"{step.before} -> {step.after}" if step.before and step.after else step.before or step.after
-            self._say(f"  {words.get(step.kind, '?')} {step.name} {versions}{f'  ({step.why})' if step.why else ''}")
+            line = f"{step.name} {versions}{f'  ({step.why})' if step.why else ''}"
+            self._say(f"  {words.get(step.kind, '?')} {text.clean(line)}")
         for conflict in change.conflicts:
             self._say(f"  warning: {text.clean(conflict)}")
 

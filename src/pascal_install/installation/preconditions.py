@@ -26,13 +26,17 @@ _FORGET = "pascal-install rollback --forget"
 def check_target(target: Target) -> None:
     """Raise TargetError where this environment cannot or must not be changed."""
     check_installable(target)
-    closed = [folder for folder in (target.prefix, target.purelib, target.scripts) if not _writable(folder)]
+    folders = (target.prefix, target.purelib, target.scripts, os.path.join(target.prefix, HOME))
+    closed = [folder for folder in folders if not _writable(folder)]
     if closed:
         raise TargetError(
             f"{target.prefix} is not writable",
             code="read-only",
             cause=", ".join(closed),
-            hints=("run this as the environment's owner, or choose another environment with --python",),
+            hints=(
+                "run this as the environment's owner, or choose another environment with --python",
+                "where parts of it belong to another user (an install with sudo): give them back with chown -R",
+            ),
         )
 
 
