@@ -1,4 +1,4 @@
-"""The checks by name: `nox -s lint types layers tests`, `nox -s real`, `nox -s dist`."""
+"""The checks by name: `nox -s lint types layers tests`, `nox -s faults`, `nox -s real`, `nox -s dist`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def tests(session: nox.Session) -> None:
     """Run everything that needs neither a GPU nor a network."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill -9 at 200 points, full disks, broken networks, hostile input; half an hour. The summary tells the counts."""
+    session.install(".[test]")
+    session.run("pytest", "tests/faults", *session.posargs, env={"FAULT_POINTS": "200"})
 
 
 @nox.session

@@ -146,16 +146,22 @@ def find_case(settings: Settings, environ: Mapping[str, str]) -> Case:
     return make_case(make_context(request, host, target, catalogue), environ)
 
 
+def undo_killed(case: Case, watch: Hooks) -> bool:
+    """Undo a killed install, waiting for one that is still at work; tell whether there was one."""
+    from pascal_install.installation.rollback import recover
+
+    return recover(case.target, watch)
+
+
 def carry_out_mend(
     symptoms: Sequence[Symptom], case: Case, settings: Settings, watch: Hooks, progress: Progress | None = None
 ) -> None:
     """Mend what the checks of `doctor` found, as one change. Whatever is raised, the environment is as before."""
     from pascal_install.doctor.mend import plan_mend
-    from pascal_install.installation.rollback import recover
 
     mend = plan_mend(symptoms, case, case.context.request)
     if mend.recover:
-        recover(case.target, watch)
+        undo_killed(case, watch)
     first = mend.plan
     if first is None or first.problem is not None:
         return

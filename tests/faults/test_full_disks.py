@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.installs import TAG, WRONG_TORCH, listing
+from pascal_install.errors import InstallerError, VerificationError
+from pascal_install.installation.execute import execute
+from pascal_install.installation.journal import open_journals
+from support.installs import TAG, WRONG_TORCH, Recorder, listing
 from support.mirror import Mirror
 from support.person import GPU, Person, make_person
 from support.wheels import make_torch_stub
@@ -89,6 +92,34 @@ def test_a_full_disk_under_the_environment(person: Person, tmp_path: Path, room_
         assert "room" in done.err or "space" in done.err or "disk is full" in done.err
         assert listing(venv) == before
         assert what_is_broken(person.world, "torch") == []
+
+
+@pytest.mark.parametrize("step", ["set-aside", "install", "verify"])
+def test_a_disk_that_others_fill_up_meanwhile(person: Person, step: str) -> None:
+    """Not a byte is left for the journal: the way back has room of its own."""
+    world = person.world
+    away = world.root / "away"
+    world.venv.rename(away)
+    with tmpfs(world.venv, 2 * ROOMY) as venv:
+        shutil.copytree(away, venv, symlinks=True, dirs_exist_ok=True)
+        before = listing(venv)
+        filler = venv / "filler"
+
+        class Others(Recorder):
+            def on_step(self, name: str) -> None:
+                if name == step:
+                    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                        while True:
+                            file.write(b"\0" * 4096)
+                if name in ("undone", "committed"):
+                    filler.unlink(missing_ok=True)
+
+        with contextlib.suppress(InstallerError, VerificationError):
+            execute(world.plan, world.options, Others())
+        filler.unlink(missing_ok=True)
+        if open_journals(world.plan.target):
+            pytest.fail("half of a change was left")
+        assert listing(venv) == before or what_is_broken(world, "torch", "exllamav2") == []
 
 
 def test_a_file_that_cannot_be_moved(person: Person) -> None:

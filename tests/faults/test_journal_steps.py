@@ -8,7 +8,7 @@ import pytest
 
 from pascal_install.installation.execute import execute
 from pascal_install.installation.journal import open_journals
-from pascal_install.installation.rollback import recover, rollback
+from pascal_install.installation.rollback import recover, rollback, way_back
 from support.installs import WRONG_TORCH, World, listing, make_world
 from support.killed_install import run_killed
 from support.mirror import Mirror
@@ -42,6 +42,14 @@ def test_the_same_command_again_brings_the_new_state(world: World) -> None:
     assert world.versions()["torch"] == "2.6.0+cu124"
 
 
+def test_what_rollback_would_do_after_a_kill_is_told(world: World) -> None:
+    run_killed(world, "install")
+    back = way_back(world.plan.target)
+    assert back is not None
+    assert back.was_killed
+    assert ("torch", "2.6.0+cu124", WRONG_TORCH) in back.steps
+
+
 def test_rollback_after_a_kill_goes_to_the_state_before_it_and_no_further(world: World) -> None:
     before = listing(world.venv)
     run_killed(world, "verify")
@@ -58,7 +66,7 @@ def test_a_kill_right_after_the_commit_keeps_the_new_state_and_its_way_back(worl
     assert listing(world.venv) == before
 
 
-@pytest.mark.parametrize("moment", ["undo", "put-back"])
+@pytest.mark.parametrize("moment", ["undo", "put-back", "undone"])
 def test_a_way_back_that_is_killed_is_gone_to_its_end(world: World, moment: str) -> None:
     before = listing(world.venv)
     assert execute(world.plan, world.options).status == "installed"

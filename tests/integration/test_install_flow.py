@@ -156,6 +156,11 @@ def empty_metadata(world: World) -> None:
     (world.site / "torch/stale.py").write_text("of the version that was lost")
 
 
+def empty_folder_of_the_old_version(world: World) -> None:
+    """A uv that was killed in an upgrade: pip still lists the version that is gone."""
+    (world.site / "torch-2.15.0.dist-info").mkdir()
+
+
 def broken_dependency(world: World) -> None:
     (world.site / "numpy/__init__.py").unlink()
 
@@ -166,7 +171,16 @@ def leftovers(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [half_installed, cut_file, two_metadata_folders, empty_metadata, broken_dependency, leftovers]
+    "damage",
+    [
+        half_installed,
+        cut_file,
+        two_metadata_folders,
+        empty_metadata,
+        empty_folder_of_the_old_version,
+        broken_dependency,
+        leftovers,
+    ],
 )
 def test_what_only_looks_installed_is_mended(world: World, damage: object) -> None:
     execute(world.plan, world.options)
@@ -180,6 +194,36 @@ def test_what_only_looks_installed_is_mended(world: World, damage: object) -> No
         path: text for path, text in sound.items() if not path.endswith(compiled)
     }
     assert execute(world.plan, world.options._replace(make_fetcher=no_fetcher)).status == "in-place"
+
+
+def test_nothing_broken_comes_back(world: World) -> None:
+    execute(world.plan, world.options)
+    empty_metadata(world)
+    assert execute(world.plan, world.options).status == "installed"
+    rollback(world.plan.target)
+    assert not list(world.site.glob("torch-*"))
+
+
+def test_files_outside_of_the_environment_are_nobodys(world: World, tmp_path: Path) -> None:
+    """A RECORD may name any file of the machine; root could move it."""
+    other = tmp_path / "of-somebody-else"
+    other.write_text("precious")
+    execute(world.plan, world.options)
+    with (world.site / "torch-2.6.0+cu124.dist-info/RECORD").open("a", encoding="utf-8") as record:
+        record.write(f"{other},,\n{os.path.relpath(other, world.site)},,\n")
+    cut_file(world)
+    assert execute(world.plan, world.options).status == "installed"
+    assert other.read_text() == "precious"
+
+
+def test_a_command_that_leads_out_of_its_folder_is_refused(tmp_path: Path, mirror: Mirror) -> None:
+    points = {"exllamav2-0.3.2+cu124.torch2.6.0.dist-info/entry_points.txt": b"[console_scripts]\n../../../out = x:y\n"}
+    extension = make_extension_stub("exllamav2", "0.3.2+cu124.torch2.6.0", TAG, files=points)
+    world = make_world(tmp_path, mirror, extension=extension)
+    before = listing(world.venv)
+    with pytest.raises(VerificationError, match="outside of its folder"):
+        execute(world.plan, world.options)
+    assert listing(world.venv) == before
 
 
 def test_uv_unpacks_a_wheel_once_for_all_environments(world: World, tmp_path: Path) -> None:

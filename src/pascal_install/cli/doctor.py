@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pascal_install.actions import carry_out_mend, find_case
+from pascal_install.actions import carry_out_mend, find_case, undo_killed
 from pascal_install.api import Settings
 from pascal_install.cli.options import add_network, add_output, settings_of
 from pascal_install.cli.parser import Options, Parser
@@ -14,8 +14,9 @@ from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
 from pascal_install.doctor.case import Case, Symptom
 from pascal_install.doctor.examine import examine
+from pascal_install.doctor.killed import was_undone
 from pascal_install.doctor.mend import Mend, plan_mend
-from pascal_install.errors import UsageError
+from pascal_install.errors import InstallerError, TargetError, UsageError
 from pascal_install.model.finding import Finding
 from pascal_install.report.diagnosis import diagnosis, diagnosis_document, mending
 from pascal_install.report.document import to_json
@@ -24,7 +25,7 @@ FOUND_PROBLEMS = 10
 
 EPILOG = """\
 examples:
-  pascal-install doctor                     what is wrong, and what would mend it; nothing changes
+  pascal-install doctor                     what is wrong, and what would mend it; undoes a killed install
   pascal-install doctor --fix               show the plan, ask, mend, look again
   pascal-install doctor --fix --yes         the same without asking, for scripts
 
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     before = [symptom.finding for symptom in symptoms] if options.fix else None
     if options.fix:
         case, symptoms = _fix(case, symptoms, settings, options, environ)
+    elif any(symptom.recover for symptom in symptoms):
+        case, symptoms = _bring_back(case, symptoms, settings, options, environ)
     findings = [symptom.finding for symptom in symptoms]
     _print(case, findings, _mend(symptoms, case), before, options)
     return FOUND_PROBLEMS if any(finding.severity == "error" for finding in findings) else 0
@@ -70,6 +73,30 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _mend(symptoms: Sequence[Symptom], case: Case) -> Mend:
     return plan_mend(symptoms, case, case.context.request)
+
+
+def _bring_back(
+    case: Case,
+    symptoms: tuple[Symptom, ...],
+    settings: Settings,
+    options: Options,
+    environ: Mapping[str, str],
+) -> tuple[Case, tuple[Symptom, ...]]:
+    """Undo a killed install, as every command does that comes upon one: a half change cannot be judged."""
+    interrupt_when_told_to_end()
+    try:
+        was_killed = undo_killed(case, _watch(options, environ))
+    except (InstallerError, TargetError):  # somebody else's environment: the finding says what its owner has to do
+        return case, symptoms
+    case = find_case(settings, environ)
+    killed = [symptom for symptom in symptoms if symptom.recover] if was_killed else []
+    undone = tuple(Symptom(was_undone(symptom.finding)) for symptom in killed)
+    return case, (*undone, *examine(case))
+
+
+def _watch(options: Options, environ: Mapping[str, str]) -> Watch:
+    quiet = options.quiet or options.format == "json"
+    return Watch(quiet=quiet, verbose=options.verbose, color=wants_color(options, environ))
 
 
 def _fix(
@@ -82,7 +109,7 @@ def _fix(
     """Mend, and look again: after a killed install was undone, there may be more to do."""
     interrupt_when_told_to_end()
     quiet = options.quiet or options.format == "json"
-    watch = Watch(quiet=quiet, verbose=options.verbose, color=wants_color(options, environ))
+    watch = _watch(options, environ)
     for _ in range(2):
         mend = _mend(symptoms, case)
         if not mend.is_possible:

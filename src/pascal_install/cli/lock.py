@@ -12,7 +12,7 @@ from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
-from pascal_install.errors import DataError, UnsatisfiableError
+from pascal_install.errors import DataError, UnsatisfiableError, UsageError
 
 EPILOG = """\
 examples:
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def write_lock(options: Options, output: str, environ: Mapping[str, str]) -> int:
     """Make the lock and write it to a file in one step, or to stdout."""
     interrupt_when_told_to_end()
+    _check_place(output)
     watch = Watch(quiet=options.quiet, verbose=options.verbose, color=wants_color(options, environ))
     known = {} if output == "-" else _known_hashes(output)
     plan, text = make_lock(packages_of(options), settings_of(options), environ, watch, watch.progress, known)
@@ -52,6 +53,10 @@ def write_lock(options: Options, output: str, environ: Mapping[str, str]) -> int
     if output == "-":
         sys.stdout.write(text)
         return 0
+    from pathlib import Path
+
+    from packaging.pylock import is_valid_pylock_path
+
     from pascal_install.fetch import disk
 
     with disk.writing(output):
@@ -59,7 +64,17 @@ def write_lock(options: Options, output: str, environ: Mapping[str, str]) -> int
             file.write(text)
         os.replace(f"{output}.part", output)
     sys.stdout.write(f"wrote {output}\n")
+    if not options.quiet and not is_valid_pylock_path(Path(output)):
+        sys.stderr.write("pip and uv know a lock by its name only: pylock.toml, or pylock.NAME.toml\n")
     return 0
+
+
+def _check_place(output: str) -> None:
+    """Raise UsageError for a place where no file can be made, before anything is asked or fetched."""
+    folder = os.path.dirname(os.path.abspath(output))
+    if output != "-" and (os.path.isdir(output) or not os.path.isdir(folder)):
+        why = f"{output} is a folder" if os.path.isdir(output) else f"there is no folder {folder}"
+        raise UsageError(f"-o {output}: {why}", code="bad-output", hints=("name a file, such as pylock.toml",))
 
 
 def _known_hashes(output: str) -> dict[str, str]:

@@ -60,10 +60,13 @@ def _text(found: WayBack | None, *, listed: bool) -> str:
     if found is None:
         return "nothing to go back to\n" if listed else "a killed install was undone\n"
     verb = "would bring back" if listed else "brought back"
-    lines = [f"{verb} what was there before the install of {found.created_at}"]
+    from pascal_install.report.text import clean
+
+    killed = ", which was killed" if found.was_killed else ""
+    lines = [f"{verb} what was there before the install{f' of {found.created_at}' if found.created_at else ''}{killed}"]
     for name, now, then in found.steps:
-        lines.append(f"  {name} {now or '-'} -> {then or 'not installed'}")
-    lines += [f"  refused: {changed}" for changed in found.changed_since]
+        lines.append(clean(f"  {name} {now or '-'} -> {then or 'not installed'}"))
+    lines += [clean(f"  refused: {changed}") for changed in found.changed_since]
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pascal_install.model.plan import Plan
 
 _PHASES = {
+    "wait": "waiting until another pascal-install has ended, which works in this environment",
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
     "set-aside": "setting aside what is replaced",
@@ -58,7 +59,8 @@ class Watch:
         words = {"install": "+", "replace": "~", "repair": "!", "remove": "-"}
         for step in change.steps:
             versions = f"{step.before} -> {step.after}" if step.before and step.after else step.before or step.after
-            self._say(f"  {words.get(step.kind, '?')} {step.name} {versions}{f'  ({step.why})' if step.why else ''}")
+            line = f"{step.name} {versions}{f'  ({step.why})' if step.why else ''}"
+            self._say(f"  {words.get(step.kind, '?')} {text.clean(line)}")
         for conflict in change.conflicts:
             self._say(f"  warning: {text.clean(conflict)}")
 

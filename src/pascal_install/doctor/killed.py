@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from pascal_install.doctor.case import Case, Symptom
 from pascal_install.installation.journal import open_journals
-from pascal_install.installation.preconditions import gigabytes
 from pascal_install.model.finding import Finding
+from pascal_install.report.progress import size_text
 
 
 def check_journal(case: Case) -> Iterator[Symptom]:
@@ -26,6 +26,14 @@ def check_journal(case: Case) -> Iterator[Symptom]:
         )
 
 
+def was_undone(finding: Finding) -> Finding:
+    """Word the finding of a killed install once what was there before is back."""
+    return finding._replace(
+        summary="an install was killed here; what was there before it is back",
+        remedy="run the install again, if you still want it",
+    )
+
+
 def check_leftovers(case: Case) -> Iterator[Symptom]:
     """Report what a killed pip set aside and never took away."""
     for path in case.environment.leftovers:
@@ -34,7 +42,7 @@ def check_leftovers(case: Case) -> Iterator[Symptom]:
                 "leftover",
                 "error",
                 f"a killed pip left {os.path.basename(path)}",
-                f"{path}, {gigabytes(_size_bytes(path))}",
+                f"{path}, {size_text(_size_bytes(path))}",
                 "pascal-install doctor --fix, or delete it",
             ),
             sweep=True,

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement  # noqa: TC002
 from packaging.utils import canonicalize_name
 
 from pascal_install import process
-from pascal_install.errors import InstallerError
+from pascal_install.errors import InstallerError, NetworkError
 from pascal_install.installation.backend import Pip, failure
 from pascal_install.installation.change import is_nvidia_family
 from pascal_install.installation.needs import Markers, active, meets, roots, unmet, walk, why_unmet
@@ -34,6 +34,19 @@ _MOST_ROUNDS = 12
 #: it downloads the wheel and throws it away (2 GB of NVIDIA's libraries). A pip that no longer knows the word says so.
 _FAST_DEPS = ("--use-feature", "fast-deps")
 _USAGE = 2
+
+#: What pip writes where the network failed, not the search.
+_NETWORK_SIGNS = (
+    *(
+        "connection-failed",
+        "connection-timeout",
+        "ssl-verification-failed",
+        "proxy-connection-failed",
+        "incomplete-download",
+    ),
+    *("ConnectionPool(", "Connection broken", "Connection aborted", "IncompleteRead", "Read timed out"),
+    *("Exceeded 30 redirects", "HTTP error ", "Client Error: ", "Server Error: "),
+)
 
 #: Settings that change what pip does, not where it looks: they must not reach a dry run.
 _NOT_OURS = (
@@ -247,9 +260,24 @@ def _dry_run(args: Sequence[str], resolver: Resolver, index: str) -> list[Chosen
     if done.returncode != 0:
         for name in re.findall(r"No matching distribution found for ([A-Za-z0-9._-]+)", done.stderr):
             resolver.check_page(index, str(canonicalize_name(name)))
+        if any(sign in done.stderr for sign in _NETWORK_SIGNS):
+            # The page that pip read last may say more than pip does.
+            for name in re.findall(r"Collecting ([A-Za-z0-9._-]+)", done.stdout)[-1:]:
+                resolver.check_page(index, str(canonicalize_name(name)))
+            raise _network_fault(failure("pip", done))
         raise failure("pip", done)
     with open(report, encoding="utf-8") as file:
         return [_chosen(one) for one in json.load(file)["install"]]
+
+
+def _network_fault(error: InstallerError) -> NetworkError:
+    lines = [line for line in error.cause.splitlines() if not line.startswith(("Processing ", "WARNING: Retrying"))]
+    return NetworkError(
+        "an index, or a file on it, cannot be reached while finding out what is needed",
+        code="not-reachable",
+        cause="\n".join(lines),
+        hints=("check the network, the proxy, and PIP_INDEX_URL",),
+    )
 
 
 def _chosen(entry: Mapping[str, Any]) -> Chosen:

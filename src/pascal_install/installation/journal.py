@@ -4,6 +4,7 @@
     state.json      the step; written aside, synced, then renamed
     files/          what was set aside, moved by rename: instant, and no further disk space
     debris/         the same for broken trees and for what killed installs left; gone for good with the commit
+    reserve         room that the way back needs on a disk that has become full meanwhile
 
 A step counts only when state.json says so, and each way back can be started again from any point, so that after a kill
 the environment can always be brought to the state before. Steps: `set-aside`, `install`, `verify`, `committed`, and on
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 
-from pascal_install.errors import DataError, InstallerError
+from pascal_install.errors import DataError, InstallerError, TargetError
 from pascal_install.read_json import read_json
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 HOME = ".pascal-install"
+_RESERVE_BYTES = 256 * 1024
 
 
 class Manifest(NamedTuple):
@@ -85,7 +87,21 @@ class Journal:
         """Write the manifest down; nothing has moved yet."""
         for folder in (self._files, self._debris):
             os.makedirs(folder, exist_ok=True)
+        from pascal_install.fetch.disk import writing
+
+        with writing(self._reserve), open(self._reserve, "wb") as file:
+            file.write(os.urandom(_RESERVE_BYTES))  # no file system can store this in less
         _write(os.path.join(self.folder, "manifest.json"), {"schema": SCHEMA, **manifest._asdict()})
+
+    @property
+    def _reserve(self) -> str:
+        return os.path.join(self.folder, "reserve")
+
+    def _free_reserve(self) -> None:
+        try:
+            os.unlink(self._reserve)
+        except FileNotFoundError:
+            return
 
     @property
     def _files(self) -> str:
@@ -98,6 +114,7 @@ class Journal:
     def set_aside(self) -> None:
         """Move everything that goes out of the way."""
         manifest = self.manifest
+        _check_writable(manifest, self.folder)
         self.reach("set-aside")
         for paths, folder in ((manifest.aside, self._files), (manifest.debris, self._debris)):
             for place, path in enumerate(paths):
@@ -107,6 +124,7 @@ class Journal:
 
     def commit(self) -> None:
         """Keep the new state. What was whole before stays here for `rollback`; debris goes."""
+        self._free_reserve()
         if self.step != "committed":
             self.reach("committed")
         _remove_tree(self._debris)
@@ -118,7 +136,10 @@ class Journal:
             self.drop()
             return
         manifest = self.manifest
+        _check_writable(manifest, self.folder)
+        self._free_reserve()
         if step == "committed":
+            _remove_tree(self._debris)  # where the commit was killed before it came to that
             self.reach("undo")
         if step not in ("set-aside", "put-back"):
             if step in ("install", "verify"):
@@ -132,8 +153,10 @@ class Journal:
                 if os.path.lexists(kept):
                     os.makedirs(os.path.dirname(path), exist_ok=True)
                     _move(kept, path)
+        lost = set() if os.path.isdir(self._debris) else _of_debris_alone(manifest)
         for existed in manifest.folders:
-            os.makedirs(existed, exist_ok=True)
+            if existed not in lost:
+                os.makedirs(existed, exist_ok=True)
         self.reach("undone")
         self.drop()
 
@@ -188,8 +211,15 @@ def begin(target: Target, manifest: Manifest, on_step: Callable[[str], None]) ->
     existing = journals(target)
     number = existing[-1].number + 1 if existing else 1
     journal = Journal(os.path.join(target.prefix, HOME, f"journal-{number}"), on_step)
-    os.makedirs(journal.folder)
-    journal.write_manifest(manifest)
+    from pascal_install.fetch.disk import writing
+
+    try:
+        with writing(journal.folder):
+            os.makedirs(journal.folder)
+        journal.write_manifest(manifest)
+    except BaseException:
+        _remove_tree(journal.folder)
+        raise
     return journal
 
 
@@ -257,6 +287,13 @@ def _with_parents(folders: Iterable[str], roots: Sequence[str]) -> set[str]:
 
 def _move(source: str, destination: str) -> None:
     try:
+        _rename(source, destination)
+    except OSError as error:
+        raise _immovable(source, error) from error
+
+
+def _rename(source: str, destination: str) -> None:
+    try:
         os.replace(source, destination)
     except OSError as error:
         if getattr(error, "errno", None) == 18 or getattr(error, "winerror", None) == 17:  # another file system
@@ -264,12 +301,32 @@ def _move(source: str, destination: str) -> None:
 
             shutil.move(source, destination)
             return
-        raise InstallerError(
-            f"cannot move {source}",
-            code="file-locked",
-            cause=str(error),
-            hints=("end the programs that use this environment",),
-        ) from error
+        raise
+
+
+def _check_writable(manifest: Manifest, folder: str) -> None:
+    """Raise TargetError before anything moves where some folder belongs to another: half of a change is none."""
+    paths = (*manifest.aside, *manifest.debris, *manifest.brought)
+    parents = {folder, *map(os.path.dirname, paths), *(path for path in manifest.debris if _is_folder(path))}
+    closed = sorted(parent for parent in parents if os.path.isdir(parent) and not os.access(parent, os.W_OK | os.X_OK))
+    if closed:
+        more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+        raise TargetError(
+            f"{closed[0]}{more} cannot be written",
+            code="read-only",
+            cause="folders of this environment are read-only or belong to another user, as after an install with sudo",
+            hints=("run this as their owner, or give them back with chown -R",),
+        )
+
+
+def _immovable(path: str, error: OSError) -> InstallerError:
+    """Word what keeps a file from being moved or taken away."""
+    return InstallerError(
+        f"cannot move {path}",
+        code="file-locked",
+        cause=str(error),
+        hints=("end the programs that use this environment",),
+    )
 
 
 def _made_by(manifest: Manifest) -> set[str]:
@@ -285,12 +342,21 @@ def _made_by(manifest: Manifest) -> set[str]:
     return found
 
 
+def _of_debris_alone(manifest: Manifest) -> set[str]:
+    """Find the folders that held debris alone: once that is gone, an empty metadata folder would be debris too."""
+    held = _with_parents((*manifest.debris, *map(os.path.dirname, manifest.debris)), manifest.roots)
+    return held - _with_parents(map(os.path.dirname, manifest.aside), manifest.roots)
+
+
 def _remove_folders(folders: Iterable[str]) -> None:
     import shutil
 
     for folder in folders:
         if os.path.isdir(folder):
-            shutil.rmtree(folder)
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise _immovable(folder, error) from error
 
 
 def _remove_tree(folder: str) -> None:
@@ -308,6 +374,8 @@ def _remove(paths: Sequence[str]) -> None:
             os.unlink(path)
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise _immovable(path, error) from error
 
 
 def _prune(paths: Iterable[str], roots: Sequence[str]) -> None:
@@ -325,11 +393,14 @@ def _write(path: str, document: dict[str, Any]) -> None:
     """Write a file aside, sync it, and rename it: after a power cut it is the old one or this one."""
     import json
 
-    with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.part", path)
+    from pascal_install.fetch.disk import writing
+
+    with writing(path):
+        with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.part", path)
     if os.name == "posix":
         folder = os.open(os.path.dirname(path), os.O_RDONLY)
         try:

@@ -14,6 +14,7 @@ from pascal_install.errors import TargetError
 from pascal_install.fetch.disk import writing
 
 _POLL_S = 0.1
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
 
 if sys.platform == "win32":
@@ -72,13 +73,25 @@ class FileLock:
         A set `stop` ends the waiting without the lock: whoever gave it has to look at it.
         """
         with writing(self._path):
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+            self._fd = self._open()
         try:
             self._acquire()
         except BaseException:
             os.close(self._fd)
             raise
         return self
+
+    def _open(self) -> int:
+        no_link = getattr(os, "O_NOFOLLOW", 0)
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | no_link, 0o644)
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            # Another user's file, in a folder that may be shared: to hold it, it need not be written.
+            with contextlib.suppress(OSError):
+                return os.open(self._path, os.O_RDONLY | no_link)
+            raise
 
     def _acquire(self) -> None:
         until = None if self._timeout_s is None else time.monotonic() + self._timeout_s

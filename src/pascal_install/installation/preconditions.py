@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from pascal_install.errors import InstallerError, TargetError
 from pascal_install.facts.interpreter import check_installable
-from pascal_install.installation.journal import HOME
+from pascal_install.installation.journal import HOME, last_committed
 from pascal_install.model.interpreter import Target
+from pascal_install.report.progress import size_text
 
 #: Bytes in an environment for each byte of wheels: torch 2.6.0 and its libraries are 3.06 GB of wheels and 5.19 GB
 #: installed; what the verification compiles comes on top.
@@ -18,17 +19,24 @@ UNPACKED_FACTOR = 1.75
 #: What pip and uv put into the temporary folder when the wheels lie on disk already.
 _TEMPORARY_BYTES = 64 * 1024 * 1024
 
+_DOWNLOADS, _TEMPORARY, _ENVIRONMENT = "downloads", "temporary files", "the environment"
+_FORGET = "pascal-install rollback --forget"
+
 
 def check_target(target: Target) -> None:
     """Raise TargetError where this environment cannot or must not be changed."""
     check_installable(target)
-    closed = [folder for folder in (target.prefix, target.purelib, target.scripts) if not _writable(folder)]
+    folders = (target.prefix, target.purelib, target.scripts, os.path.join(target.prefix, HOME))
+    closed = [folder for folder in folders if not _writable(folder)]
     if closed:
         raise TargetError(
             f"{target.prefix} is not writable",
             code="read-only",
             cause=", ".join(closed),
-            hints=("run this as the environment's owner, or choose another environment with --python",),
+            hints=(
+                "run this as the environment's owner, or choose another environment with --python",
+                "where parts of it belong to another user (an install with sudo): give them back with chown -R",
+            ),
         )
 
 
@@ -49,9 +57,9 @@ def _writable(folder: str) -> bool:
 def check_space(target: Target, cache: str, temporary: str, download_bytes: int, unpacked_bytes: int) -> None:
     """Raise InstallerError where cache, temporary folder or environment has too little room; shared disks add up."""
     wanted = (
-        ("downloads", cache, download_bytes),
-        ("temporary files", temporary, _TEMPORARY_BYTES),
-        ("the environment", os.path.join(target.prefix, HOME), unpacked_bytes if target.prefix else 0),
+        (_DOWNLOADS, cache, download_bytes),
+        (_TEMPORARY, temporary, _TEMPORARY_BYTES),
+        (_ENVIRONMENT, os.path.join(target.prefix, HOME), unpacked_bytes if target.prefix else 0),
     )
     disks: dict[int, list[tuple[str, str, int]]] = {}
     for label, folder, size_bytes in wanted:
@@ -62,25 +70,27 @@ def check_space(target: Target, cache: str, temporary: str, download_bytes: int,
         free = shutil.disk_usage(parts[0][1]).free
         needed = sum(size_bytes for _, _, size_bytes in parts)
         if needed > free:
+            labels = [label for label, _, _ in parts]
             raise InstallerError(
-                f"too little room on the disk of {parts[0][1]}: {gigabytes(needed)} needed, {gigabytes(free)} free",
+                f"too little room on the disk of {parts[0][1]}: {size_text(needed)} needed, {size_text(free)} free",
                 code="disk-space",
-                cause=", ".join(f"{label} {gigabytes(size_bytes)} in {folder}" for label, folder, size_bytes in parts),
-                hints=("free some space, or put the cache elsewhere with PASCAL_INSTALL_CACHE_DIR",),
+                cause=", ".join(f"{label} {size_text(size_bytes)} in {folder}" for label, folder, size_bytes in parts),
+                hints=("free some space, then run this again", *_ways_out(labels, target)),
             )
+
+
+def _ways_out(labels: Sequence[str], target: Target) -> Iterator[str]:
+    """Say what helps beside deleting something: each folder has its own."""
+    if _DOWNLOADS in labels:
+        yield "or put the cache elsewhere: PASCAL_INSTALL_CACHE_DIR=DIR"
+    if _TEMPORARY in labels:
+        yield "or put temporary files elsewhere: TMPDIR=DIR"
+    kept = last_committed(target) if _ENVIRONMENT in labels else None
+    if kept is not None and kept.kept_bytes():
+        yield f"or give up the way back of the last install ({size_text(kept.kept_bytes())}): {_FORGET}"
 
 
 def _existing(folder: str) -> str:
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
-
-
-def total(sizes: Iterable[int | None]) -> int:
-    """Add up the sizes that are known."""
-    return sum(size for size in sizes if size)
-
-
-def gigabytes(size_bytes: int) -> str:
-    """Give a size for people."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e7 else f"{size_bytes / 1e6:.2f} MB"

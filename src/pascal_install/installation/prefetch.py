@@ -109,7 +109,8 @@ class _Crew:
             self._stop.set()
             farewell = time.monotonic() + _FAREWELL_S
             for thread in threads:
-                thread.join(max(farewell - time.monotonic(), 0))
+                if thread.ident is not None:  # an interrupt may come before all of them are started
+                    thread.join(max(farewell - time.monotonic(), 0))
             self._progress.close()
         if self._failures:
             raise self._failures[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pascal_install.errors import TargetError
+from pascal_install.fetch.disk import writing
 from pascal_install.installation.hooks import SILENT, Hooks
 from pascal_install.installation.journal import HOME, Journal, last_committed, open_journals
 from pascal_install.installation.lock import FileLock
@@ -22,7 +23,8 @@ from pascal_install.value import NamedTuple
 def locked(target: Target, timeout_s: float, hooks: Hooks) -> Iterator[tuple[int, ...]]:
     """Hold the environment's lock; one install at a time. Raises TargetError where another one does not end."""
     home = os.path.join(target.prefix, HOME)
-    os.makedirs(home, exist_ok=True)
+    with writing(home):
+        os.makedirs(home, exist_ok=True)
     lock = FileLock(os.path.join(home, "lock"), timeout_s, on_wait=lambda who: hooks.on_phase("wait", who))
     with lock:
         yield (lock.fileno(),)
@@ -32,6 +34,7 @@ def recover(target: Target, hooks: Hooks = SILENT, lock_timeout_s: float = 600.0
     """Bring an environment back from a killed install; tell whether there was one."""
     if not open_journals(target):
         return False
+    check_target(target)
     with locked(target, lock_timeout_s, hooks):
         return bring_back(target, hooks)
 
@@ -57,12 +60,29 @@ class WayBack(NamedTuple):
     kept_bytes: int
     changed_since: tuple[str, ...]
     """What was changed by others since; with any, `rollback` refuses."""
+    was_killed: bool = False
+    """The install never came to its end: it is undone, and nothing before it."""
 
 
 def way_back(target: Target) -> WayBack | None:
-    """Tell what `rollback` would do; None where there is nothing to go back to."""
+    """Tell what `rollback` would do; None where there is nothing to go back to.
+
+    Raises TargetError where an install is at work.
+    """
+    if open_journals(target):
+        with locked(target, 0.0, SILENT):
+            for killed in open_journals(target):
+                return _way_back_of_killed(killed)
     journal = last_committed(target)
     return _way_back(journal, read_environment(target)) if journal else None
+
+
+def _way_back_of_killed(journal: Journal) -> WayBack:
+    if not journal.step:  # nothing had moved yet, and the manifest may not be whole
+        return WayBack("", (), 0, (), was_killed=True)
+    manifest = journal.manifest
+    steps = tuple((name, after, before) for _, name, before, after, *_ in manifest.steps)
+    return WayBack(manifest.created_at, steps, journal.kept_bytes(), (), was_killed=True)
 
 
 def _way_back(journal: Journal, environment: Environment) -> WayBack:
@@ -108,6 +128,7 @@ def rollback(target: Target, hooks: Hooks = SILENT, lock_timeout_s: float = 600.
 
 def forget(target: Target, hooks: Hooks = SILENT, lock_timeout_s: float = 600.0) -> int:
     """Give up the way back of the last install and the disk that it takes; return how many bytes that were."""
+    check_target(target)
     with locked(target, lock_timeout_s, hooks):
         journal = last_committed(target)
         if journal is None:

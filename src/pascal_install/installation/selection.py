@@ -26,6 +26,7 @@ from pascal_install.installation.hooks import Hooks
 from pascal_install.installation.index_page import check_page, find_on_indexes
 from pascal_install.installation.needs import Markers, markers_for, same_version
 from pascal_install.installation.pip_settings import PipSettings, pip_settings
+from pascal_install.installation.preconditions import check_space
 from pascal_install.installation.prefetch import File, prefetch
 from pascal_install.installation.remote_metadata import remote_requires
 from pascal_install.installation.state import Environment, requires
@@ -124,6 +125,7 @@ def working(
         tempfile.TemporaryDirectory(prefix="pascal-install-") as folder,
         person_fetcher(settings, options.mirrors, offline=options.offline, cache_dir=options.cache_dir) as fetcher,
     ):
+        check_space(plan.target, "", folder, 0, 0)
         yield Work(
             plan=plan,
             environment=environment,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pascal_install.errors import PascalInstallError
 from pascal_install.installation.backend import Backend
@@ -71,6 +71,8 @@ def apply(
         compiled = os.path.join(journal.folder, "compiled")
         verification = prove(compiled)
         _adopt_compiled(compiled, journal.manifest.brought)
+        with uninterrupted():
+            journal.commit()
     except BaseException as error:
         hooks.on_phase("undo")
         with uninterrupted():
@@ -79,7 +81,6 @@ def apply(
             error.hints = (*error.hints, "nothing has changed: the environment is as it was before")
         raise
     with uninterrupted():
-        journal.commit()
         tidy(target)
     return verification, journal.kept_bytes()
 
@@ -91,12 +92,16 @@ def _manifest(change: Change, incoming: Mapping[str, Incoming], environment: Env
     debris = list(change.debris)
     for one in change.outgoing:
         files = [row.path for row in record(one) if row.path not in owned]
-        files += [path for path in _files_below(one.folder) if path not in owned]
+        inside = list(_files_below(one.folder))
+        files += [path for path in inside if path not in owned]
         is_whole = environment.whole(one.name) is not None
         (whole if is_whole else debris).extend(files)
+        if not inside:  # what a killed uv leaves of the version that it replaced
+            debris.append(one.folder)
         if not is_whole and not record(one) and one.name in incoming:
             debris += _unlisted(incoming[one.name].facts, environment, owned)
     roots = (*environment.sites, os.path.realpath(target.scripts), os.path.realpath(target.prefix))
+    whole, debris, brought = (_within(paths, roots) for paths in (whole, debris, brought))
     steps = [
         (
             step.kind,
@@ -109,6 +114,12 @@ def _manifest(change: Change, incoming: Mapping[str, Incoming], environment: Env
     ]
     created_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return make_manifest(created_at, steps, aside=whole, debris=debris, brought=brought, roots=roots)
+
+
+def _within(paths: Iterable[str], roots: Sequence[str]) -> list[str]:
+    """Leave out what lies outside of the environment: a RECORD may name any file of the machine as its own."""
+    starts = tuple(root.rstrip(os.sep) + os.sep for root in roots)
+    return [path for path in map(os.path.normpath, paths) if path.startswith(starts)]
 
 
 def _owned_by_staying(change: Change, environment: Environment) -> set[str]:

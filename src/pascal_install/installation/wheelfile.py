@@ -54,6 +54,11 @@ def read_wheel(path: str) -> WheelFacts:
             raise VerificationError(
                 f"{os.path.basename(path)} holds a file outside of its folder", code="bad-wheel", cause=repr(member)
             )
+    for script in scripts:
+        if "/" in script or "\\" in script or not script.isprintable():
+            raise VerificationError(
+                f"{os.path.basename(path)} names a command outside of its folder", code="bad-wheel", cause=repr(script)
+            )
     headers = _headers(metadata)
     return WheelFacts(
         name=str(canonicalize_name(headers.get("name", ""))),

@@ -27,8 +27,8 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
         runs = (
             f"; a kernel ran on {len(proof.kernels)} GPU(s)" if proof.kernels else "; no GPU here, so no kernel was run"
         )
-        has = f"; torch has {' '.join(proof.architectures)}" if proof.architectures else ""
-        lines.append(f"verified: {', '.join(proof.imports)} import{has}{runs}")
+        has = f"; torch has {clean(' '.join(proof.architectures))}" if proof.architectures else ""
+        lines.append(f"verified: {clean(', '.join(proof.imports))} import{has}{runs}")
     lines += [f"note  {clean(note)}" for note in plan.notes]
     if done.kept_bytes:
         lines.append(
