@@ -232,7 +232,7 @@ def _is_unreachable(plan: Plan, fetcher: Fetcher) -> bool:
     if torch is None or not torch.build.wheel.url:
         return False
     try:
-        fetcher.head(torch.build.wheel.url)
+        fetcher.in_haste().head(torch.build.wheel.url)
     except NetworkError:
         return True
     return False
