@@ -19,6 +19,7 @@ from pascal_install.errors import UsageError
 from pascal_install.model.finding import Finding
 from pascal_install.report.diagnosis import diagnosis, diagnosis_document, mending
 from pascal_install.report.document import to_json
+from pascal_install.report.fit import columns_of, fit
 
 FOUND_PROBLEMS = 10
 
@@ -114,6 +115,6 @@ def _print(
         sys.stdout.write(to_json(diagnosis_document(host, target, findings, mend, before)))
         return
     color = wants_color(options, case.environ)
-    sys.stdout.write(diagnosis(host, target, findings, color=color))
+    sys.stdout.write(fit(diagnosis(host, target, findings, color=color), columns_of(sys.stdout)))
     plan = mending(mend, color=color)
     sys.stdout.write(f"\n{plan}" if plan else "")

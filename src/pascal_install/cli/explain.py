@@ -39,6 +39,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stdout.write(to_json(explanation_document(found)))
     else:
         from pascal_install.report.explanation import explanation
+        from pascal_install.report.fit import columns_of, fit
 
-        sys.stdout.write(explanation(found, color=wants_color(options, environ), verbose=options.verbose))
+        words = explanation(found, color=wants_color(options, environ), verbose=options.verbose)
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     return 0 if found.picks else UnsatisfiableError.exit_code

@@ -19,10 +19,17 @@ from pascal_install.value import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+EPILOG = """\
+examples:
+  pascal-install info
+  pascal-install info --gpu "Tesla P40" --driver 550.163        what that machine could run
+  pascal-install info --python ./venv --format json
+"""
+
 
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
-    built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ)
+    built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ, EPILOG)
     add_machine(built)
     add_output(built)
     return built
@@ -42,9 +49,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
         sys.stdout.write(to_json(machine_document(host, target, support)))
     else:
+        from pascal_install.report.fit import columns_of, fit
         from pascal_install.report.machine import machine
 
-        sys.stdout.write(machine(host, target, support, color=wants_color(options, environ)))
+        words = machine(host, target, support, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     sys.stdout.flush()
     require_gpus(host)
     return 0

@@ -61,7 +61,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
         sys.stdout.write(to_json(outcome_document(done.plan, done.outcome)))
     else:
+        from pascal_install.report.fit import columns_of, fit
         from pascal_install.report.outcome import outcome
 
-        sys.stdout.write(outcome(done.plan, done.outcome, color=wants_color(options, environ)))
+        words = outcome(done.plan, done.outcome, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     return 0 if done.outcome else UnsatisfiableError.exit_code

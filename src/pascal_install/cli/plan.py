@@ -8,6 +8,7 @@ from pascal_install.api import make_plan
 from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.errors import UnsatisfiableError, UsageError
+from pascal_install.report.fit import columns_of
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         answer = make_plan(options.packages, settings, environ)
     color = wants_color(options, environ)
-    sys.stdout.write(render(answer, options.format or "text", mirrors=settings.mirrors, color=color))
+    sys.stdout.write(
+        render(answer, options.format or "text", mirrors=settings.mirrors, color=color, columns=columns_of(sys.stdout))
+    )
     return 0 if answer.pins else UnsatisfiableError.exit_code
 
 
@@ -60,7 +63,7 @@ def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
     return write_lock(options, "-", environ)
 
 
-def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool = False) -> str:
+def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool = False, columns: int = 0) -> str:
     """Give a plan in one of the formats. A plan without pins has no requirements and no commands to print."""
     if form == "json":
         from pascal_install.report.document import plan_document, to_json
@@ -69,7 +72,7 @@ def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool
     from pascal_install.report import text
 
     if form == "text" or not plan.pins:
-        return text.plan(plan, mirrors, color=color)
+        return text.plan(plan, mirrors, color=color, columns=columns)
     if form == "commands":
         return text.commands(plan, mirrors)
     from pascal_install.report import requirements

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pascal_install.model.gpu import HostFacts
     from pascal_install.model.interpreter import Target
     from pascal_install.model.plan import Pin, Plan, Rejection
+from pascal_install.report.fit import fit
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
@@ -58,14 +59,17 @@ def error(failure: PascalInstallError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False) -> str:
-    """Word a plan: what was found, what was picked and why, what was passed over, what would run."""
+def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False, columns: int = 0) -> str:
+    """Word a plan: what was found, what was picked and why, what was passed over, what would run.
+
+    `columns`: how wide the terminal is, 0 for none. Commands are never broken: people copy them.
+    """
     style = Style(color=color)
     lines = [*facts(answer.host, answer.target, style), ""]
     if answer.problem is not None:
         lines += no_plan(answer, style)
-        return "\n".join(lines) + "\n"
-    lines += picks(answer.pins, style)
+        return fit("\n".join(lines) + "\n", columns)
+    lines += picks(answer.pins, style, columns)
     if answer.is_complete:
         return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
     lines += [
@@ -74,8 +78,8 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False) -
     lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
-    lines += ["", style.strong("the same by hand"), *(f"  {line}" for line in commands(answer, mirrors).splitlines())]
-    return "\n".join(lines) + "\n"
+    by_hand = [style.strong("the same by hand"), *(f"  {line}" for line in commands(answer, mirrors).splitlines())]
+    return fit("\n".join([*lines, ""]) + "\n", columns) + "\n".join(by_hand) + "\n"
 
 
 def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
@@ -97,16 +101,18 @@ def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
     return lines
 
 
-def picks(pins: Sequence[Pin], style: Style) -> list[str]:
-    """Lay the pins out as a table."""
-    head = ("package", "version", "runs as", "from", "hash")
+def picks(pins: Sequence[Pin], style: Style, columns: int = 0) -> list[str]:
+    """Lay the pins out as a table; on a terminal that is too narrow for it, without its last columns."""
+    head = ("package", "version", "runs as", "from", "sha256")
     rows = [
         (pin.build.release.name, pin.build.release.version, _runs_as(pin), _host_of(pin), _hash_of(pin)) for pin in pins
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = [style.faint("  ".join(f"{cell:<{width}}" for cell, width in zip(head, widths, strict=True)).rstrip())]
+    while columns and len(widths) > 2 and sum(widths) + 2 * (len(widths) - 1) > columns:
+        widths.pop()
+    lines = [style.faint("  ".join(f"{cell:<{width}}" for cell, width in zip(head, widths, strict=False)).rstrip())]
     for row in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         cells[1] = style.good(cells[1])
         lines.append("  ".join(cells).rstrip())
     return lines
@@ -129,20 +135,27 @@ def _host_of(pin: Pin) -> str:
 
 def _hash_of(pin: Pin) -> str:
     sha256 = pin.build.wheel.sha256
-    return f"sha256 {sha256[:12]}" if sha256 else "none known yet"
+    return sha256[:10] or "none known"
 
 
 def passed_over(answer: Plan) -> str:
-    """Tell in one line what was passed over, the newest with its reason."""
-    newest = answer.rejected[0]
+    """Tell in one line what was passed over, the newest with its reason.
+
+    That a build is not the asked publisher's says the least: the same one of another publisher follows.
+    """
+    newest = next((one for one in answer.rejected if one.rule != "publisher"), answer.rejected[0])
     texts = (wanted.text or wanted.name for wanted in answer.request.wanted)
     names = " ".join(f"'{text}'" if " " in text else text for text in texts)
     more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
-    return f"{newest.name} {newest.version} ({why(newest)}){more}: `pascal-install explain {names}`"
+    return f"{newest.name} {newest.version} ({briefly(newest)}){more}: `pascal-install explain {names}`"
 
 
-def why(rejection: Rejection) -> str:
-    """Word a rejection."""
+def briefly(rejection: Rejection) -> str:
+    """Word a rejection for one line: what else a build has code for is told by `explain`."""
+    if rejection.rule == "kernel-coverage":
+        return f"{rejection.rule}: no {clean(rejection.needed)}"
+    if rejection.because is not None:
+        return f"{rejection.rule}: of {clean(rejection.needed)}, {briefly(rejection.because)}"
     return f"{rejection.rule}: {clean(rejection.why)}"
 
 
