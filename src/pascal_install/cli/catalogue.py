@@ -23,17 +23,11 @@ examples:
 """
 
 
-class _Parser(Parser):
-    def flags(self) -> list[str]:
-        """Name the options of all sub-commands: completion looks at the command only."""
-        return sorted({flag for name in SUBCOMMANDS for flag in _module(name).parser({}).flags()})
-
-
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the parser of the bare command, which only tells its sub-commands."""
     width = max(map(len, SUBCOMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in SUBCOMMANDS.items())
-    built = _Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n\n{EXAMPLES}")
+    built = Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n\n{EXAMPLES}")
     built.word("subcommand", "each has its own --help", choices=tuple(SUBCOMMANDS))
     return built
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.cli.options import add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import add_installer, add_network, add_output, add_resolving, lock_of, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
@@ -32,7 +32,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("install", "Resolve, fetch, change the environment in one step, verify.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    built.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
+    add_installer(built)
     built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
     add_output(built)
     return built

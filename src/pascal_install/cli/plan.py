@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.api import make_plan
-from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.api import Settings, make_plan
+from pascal_install.cli.options import (
+    FORMATS,
+    add_installer,
+    add_network,
+    add_output,
+    add_resolving,
+    lock_of,
+    settings_of,
+)
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.errors import UnsatisfiableError, UsageError
 from pascal_install.report.fit import columns_of
@@ -14,7 +22,6 @@ from pascal_install.value import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pascal_install.model.address import Mirror
     from pascal_install.model.plan import Plan
 
 EPILOG = """\
@@ -30,6 +37,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
+    add_installer(built)
     add_output(built, FORMATS)
     return built
 
@@ -48,9 +56,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         answer = make_plan(options.packages, settings, environ)
     color = wants_color(options, environ)
-    sys.stdout.write(
-        render(answer, options.format or "text", mirrors=settings.mirrors, color=color, columns=columns_of(sys.stdout))
-    )
+    sys.stdout.write(render(answer, options.format or "text", settings, color=color, columns=columns_of(sys.stdout)))
     return 0 if answer.pins else UnsatisfiableError.exit_code
 
 
@@ -63,18 +69,19 @@ def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
     return write_lock(options, "-", environ)
 
 
-def render(plan: Plan, form: str, *, mirrors: Sequence[Mirror] = (), color: bool = False, columns: int = 0) -> str:
+def render(plan: Plan, form: str, settings: Settings, *, color: bool = False, columns: int = 0) -> str:
     """Give a plan in one of the formats. A plan without pins has no requirements and no commands to print."""
+    mirrors, installer = settings.mirrors, settings.installer
     if form == "json":
         from pascal_install.report.document import plan_document, to_json
 
-        return to_json(plan_document(plan, mirrors))
+        return to_json(plan_document(plan, mirrors, installer))
     from pascal_install.report import text
 
     if form == "text" or not plan.pins:
-        return text.plan(plan, mirrors, color=color, columns=columns)
+        return text.plan(plan, mirrors, installer, color=color, columns=columns)
     if form == "commands":
-        return text.commands(plan, mirrors)
+        return text.commands(plan, mirrors, installer)
     from pascal_install.report import requirements
 
     return requirements.requirements(plan, mirrors)

@@ -38,14 +38,14 @@ def error_document(error: PascalInstallError) -> dict[str, Any]:
     }
 
 
-def plan_document(plan: Plan, mirrors: Sequence[Mirror] = ()) -> dict[str, Any]:
+def plan_document(plan: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip") -> dict[str, Any]:
     """Describe a plan, or why there is none."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "target": target_document(plan.target),
         "host": host_document(plan.host),
         "pins": [_pin(pin, mirrors) for pin in plan.pins],
-        "commands": [list(command) for command in commands(plan, mirrors)] if plan.pins else [],
+        "commands": [list(command) for command in commands(plan, mirrors, installer)] if plan.pins else [],
         "notes": list(plan.notes),
         "rejected": [rejection_document(rejection) for rejection in plan.rejected],
     }

@@ -59,7 +59,9 @@ def error(failure: PascalInstallError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False, columns: int = 0) -> str:
+def plan(
+    answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False, columns: int = 0
+) -> str:
     """Word a plan: what was found, what was picked and why, what was passed over, what would run.
 
     `columns`: how wide the terminal is, 0 for none. Commands are never broken: people copy them.
@@ -78,7 +80,10 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), *, color: bool = False, c
     lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
-    by_hand = [style.strong("the same by hand"), *(f"  {line}" for line in commands(answer, mirrors).splitlines())]
+    by_hand = [
+        style.strong("the same by hand"),
+        *(f"  {line}" for line in commands(answer, mirrors, installer).splitlines()),
+    ]
     return fit("\n".join([*lines, ""]) + "\n", columns) + "\n".join(by_hand) + "\n"
 
 
@@ -88,8 +93,10 @@ def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
     for place, gpu in enumerate(host.gpus):
         label = "GPU" if place == 0 else ""
         capability = f"compute capability {gpu.capability}" if gpu.capability else gpu.problem or "unknown"
-        hidden = "" if gpu.visible else ", hidden"
-        lines.append(f"{label:<8}{style.strong(clean(gpu.name))} ({capability}{hidden})  {style.faint(gpu.source)}")
+        said = [capability] if capability != gpu.name else []
+        said += [] if gpu.visible else ["hidden"]
+        brackets = f" ({', '.join(said)})" if said else ""
+        lines.append(f"{label:<8}{style.strong(clean(gpu.name))}{brackets}  {style.faint(gpu.source)}")
     driver = host.driver
     if driver is not None:
         implements = f" (up to CUDA {driver.cuda})" if driver.cuda else ""
@@ -171,11 +178,11 @@ def no_plan(answer: Plan, style: Style) -> list[str]:
     return lines
 
 
-def commands(answer: Plan, mirrors: Sequence[Mirror] = ()) -> str:
+def commands(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip") -> str:
     """Give the commands as a shell takes them."""
     from pascal_install.report.commands import commands as commands_of
 
-    return "".join(f"{shell_line(command)}\n" for command in commands_of(answer, mirrors))
+    return "".join(f"{shell_line(command)}\n" for command in commands_of(answer, mirrors, installer))
 
 
 def shell_line(command: Iterable[str]) -> str:
