@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pascal_install.model.plan import Plan
 
 _PHASES = {
+    "wait": "another install in this environment is under way: waiting for it to end",
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
     "set-aside": "setting aside what is replaced",
