@@ -171,7 +171,8 @@ def _options(
     settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, progress: Progress | None
 ) -> Options:
     return Options(
-        environ=environ,
+        # --cert goes before pip's own setting, for PyPI's part and for the pip that is asked about it.
+        environ={**environ, "PIP_CERT": settings.cert} if settings.cert else environ,
         cache_dir=cache_dir(environ),
         make_fetcher=lambda: make_fetcher(settings, environ),
         mirrors=settings.mirrors,
