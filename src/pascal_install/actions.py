@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pascal_install.api import (
     Settings,
     cache_dir,
@@ -171,8 +173,7 @@ def _options(
     settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, progress: Progress | None
 ) -> Options:
     return Options(
-        # --cert goes before pip's own setting, for PyPI's part and for the pip that is asked about it.
-        environ={**environ, "PIP_CERT": settings.cert} if settings.cert else environ,
+        environ=_with_cert(environ, settings.cert),
         cache_dir=cache_dir(environ),
         make_fetcher=lambda: make_fetcher(settings, environ),
         mirrors=settings.mirrors,
@@ -181,6 +182,14 @@ def _options(
         offline=settings.offline,
         progress=progress,
     )
+
+
+def _with_cert(environ: Mapping[str, str], cert: str) -> Mapping[str, str]:
+    """Let --cert go before what the person has set for pip. requests, in pip too, puts its own variables first."""
+    if not cert:
+        return environ
+    kept = {name: text for name, text in environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    return {**kept, "PIP_CERT": os.path.abspath(cert)}
 
 
 def _resolve_and(
