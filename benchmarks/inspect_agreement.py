@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from pascal_install.inspection.loader import Loader
 from pascal_install.inspection.local import inspect_folder
 from pascal_install.inspection.wheel import inspect_wheel
 
+_LEFT_TO_OTHERS = re.compile("_?Py|(cu|nvml)[A-Z]")
 _LOADER = "/lib64/ld-linux-x86-64.so.2"
 
 
@@ -100,7 +102,7 @@ def compare_lists(subject: str, cuobjdumps: Sequence[str]) -> Counter[str]:
 
 
 def traced(library: Path, folders: Sequence[str]) -> set[str]:
-    """Let the system's loader name the symbols of a library that it cannot resolve, Python's left out."""
+    """Let the system's loader name a library's unresolved symbols, Python's and the driver's left out."""
     environ = {**os.environ, "LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "yes", "LD_BIND_NOW": "yes"}
     environ["LD_LIBRARY_PATH"] = ":".join(folders)
     done = subprocess.run([_LOADER, str(library)], env=environ, capture_output=True, text=True, check=False)
@@ -109,7 +111,7 @@ def traced(library: Path, folders: Sequence[str]) -> set[str]:
         if line.startswith("undefined symbol:") and line.rstrip().endswith(f"({library})"):
             # A symbol with a version is printed as `name, version V`.
             names.add(line.split()[2].rstrip(","))
-    return {name for name in names if not name.startswith(("Py", "_Py"))}
+    return {name for name in names if not _LEFT_TO_OTHERS.match(name)}
 
 
 def compare_symbols(subject: str, torch: Path) -> Counter[str]:

@@ -232,8 +232,10 @@ def _choose_and(
         except NetworkError as error:
             if request.torch_source != "auto" or not _is_unreachable(plan, options.make_fetcher()):
                 raise
-            watch.on_phase("torch-source", error.summary)
             request = request._replace(torch_source="pypi")
+            if choose(request).problem is not None:
+                raise  # what stands in the way is the network, not that PyPI has no such build
+            watch.on_phase("torch-source", error.summary)
 
 
 def _is_unreachable(plan: Plan, fetcher: Fetcher) -> bool:

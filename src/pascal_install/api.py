@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from pascal_install.catalogue.load import load, load_gpus
+from pascal_install.catalogue.load import load, load_gpus, package_names
 from pascal_install.catalogue.locate import user_dir
 from pascal_install.errors import HostError, TargetError, UsageError
 from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
+
+#: How alike, from 0 to 1, a mistyped name and the one that is meant are (difflib's ratio).
+_ALIKE = 0.85
 
 _STALE_AFTER_S = 90 * 24 * 3600
 
@@ -135,7 +138,26 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
     if own:
         unknown = tuple(name for name in catalogue.unknown if name not in own)
         catalogue = catalogue._replace(packages={**catalogue.packages, **own}, unknown=unknown)
+    for wanted in asked:
+        if wanted.name in catalogue.unknown and not wanted.specifier:
+            _check_for_slip(wanted, package_names(overlay=settings.catalogue, user=user, cache_dir=cache))
     return Facts(request, host, target, catalogue)
+
+
+def _check_for_slip(wanted: Wanted, known: Sequence[str]) -> None:
+    """Raise UsageError for a name that is nearly one of the catalogue's: pip would install a stranger's package."""
+    import difflib
+
+    meant = difflib.get_close_matches(wanted.name, known, n=1, cutoff=_ALIKE)
+    if meant:
+        raise UsageError(
+            f"{wanted.text!r} is not in the catalogue",
+            code="unknown-package",
+            hints=(
+                f"did you mean: {meant[0]}",
+                f"the package of that name from your own index: '{wanted.name}>=0'",
+            ),
+        )
 
 
 def _own_wheel(text: str) -> Named | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.device_code import asset
+from support.device_code import PTX, asset, pack_elf, pack_entry, pack_fatbin
 from support.installs import ARCHITECTURES, TAG, listing
 from support.mirror import Mirror
 from support.person import GPU, Person, make_person
@@ -87,6 +87,16 @@ def test_a_wheel_without_code_for_the_gpu_is_exit_3(person: Person, tmp_path: Pa
     assert done.code == 3, done.err
     assert "only sm_90a" in done.out + done.err
     assert listing(person.world.venv) == before
+
+
+def test_ptx_that_the_driver_cannot_compile_is_exit_3(person: Person, tmp_path: Path) -> None:
+    path = tmp_path / wheel_filename(NAME, "1.0", TAG)
+    library = pack_elf({".nv_fatbin": pack_fatbin(pack_entry(PTX, 60, version=(8, 8)))})
+    path.write_bytes(make_wheel(NAME, "1.0", TAG, files={"mine/__init__.py": b"", "mine/_C.so": library}))
+    done = person.types("plan", str(path), "--gpu", "6.1", "--driver", "535.54.03")
+    assert done.code == 3, done.err
+    assert "its PTX needs a driver for CUDA 12.9" in done.out + done.err
+    assert person.types("plan", str(path), "--gpu", "6.1", "--driver", "580.65.06").code == 0
 
 
 def test_a_wheel_without_device_code_asks_for_none(person: Person, tmp_path: Path) -> None:

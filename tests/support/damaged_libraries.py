@@ -63,7 +63,9 @@ def elf_cases() -> Iterator[Case]:
     at = len(same) - 2 * 64
     same = patch(same, at, "I", 1)
     yield read("elf-two-sections-of-one-name.so", same, "sm_60:2 sm_61:2 compute_61:2")
-    yield damaged("elf-wrappers-lie.so", patch(ELF, WRAPPERS + 32, "Q", 48), WRAPPERS_AT, "wrappers for 2 fatbins")
+    # A wrapper without an address wraps nothing, or leaves it to a relocation.
+    filled = patch(ELF, WRAPPERS_AT + 8, "Q", FATBIN_AT)
+    yield damaged("elf-wrappers-lie.so", patch(filled, WRAPPERS + 32, "Q", 48), WRAPPERS_AT, "wrappers for 2 fatbins")
     yield damaged("elf-wrappers-2-64.so", patch(ELF, WRAPPERS + 32, "Q", HUGE), WRAPPERS_AT, "wrappers for")
     yield skipped("elf-32-bit.so", patch(ELF, 4, "B", 1), "32-bit")
     yield skipped("elf-big-endian.so", patch(ELF, 5, "B", 2), "big-endian")
@@ -152,7 +154,7 @@ def windows_cases() -> Iterator[Case]:
     padded = patch(image, code + 48, "I", 72)
     yield read("pe-wrappers-padded.dll", padded, REAL_READ)
     for number in range(3):
-        padded = patch(padded, wrappers_at + 24 * number, "I", 0x466243B1)
+        padded = patch(padded, wrappers_at + 24 * number, "IIQ", 0x466243B1, 1, 4096)
     yield damaged("pe-wrappers-lie.dll", padded, wrappers_at, "wrappers for 3 fatbins")
     twice = pack_pe({".nv_fatb": REAL, "__nv_rel": REAL})
     at = struct.unpack_from("<I", twice, table + 20)[0]

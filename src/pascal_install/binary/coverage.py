@@ -111,6 +111,19 @@ def architectures(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[Cod
     return tuple(sorted(kept, key=lambda target: (target.ptx, target)))
 
 
+def ptx_need(binaries: Iterable[Binary], targets: Iterable[CodeTarget], cuda_label: str = "") -> CudaVersion | None:
+    """Tell the CUDA version that a driver must know to compile all PTX for these targets; None where there is none."""
+    wanted = frozenset(targets)
+    needs = [
+        cuda
+        for alternatives in deciding(binaries, cuda_label)
+        for binary in alternatives
+        for target, cuda in binary.library.nv_fatbin.ptx_needs
+        if target in wanted
+    ]
+    return max(needs, default=None)
+
+
 def partly_served(binaries: Iterable[Binary], cuda_label: str = "") -> frozenset[CodeTarget]:
     """List the targets that an extension of several libraries has code for in a good part of some of them.
 
@@ -139,7 +152,7 @@ def deciding(binaries: Iterable[Binary], cuda_label: str = "") -> tuple[tuple[Bi
     FlashAttention - unless there is nothing else.
     """
     with_code = [binary for binary in binaries if any(group.targets for group in binary.library.nv_fatbin.groups)]
-    for matters in (_is_torch, _is_general, _is_not_nvidia):
+    for matters in (is_torchs, _is_general, _is_not_nvidia):
         chosen = [binary for binary in with_code if matters(binary)]
         if chosen:
             with_code = chosen
@@ -172,12 +185,43 @@ _NVIDIA = (
 )  # fmt: skip
 
 
+# NVIDIA's libraries that torch cannot do without, by the start of their file names (Linux, Windows): those that hold
+# the plain kernels, which are there for every GPU that the library serves at all. libcublasLt and the engines of cuDNN
+# are not among them: they keep code as plain data or for single GPUs only, so that its absence proves nothing.
+_NEEDED_BY_TORCH = {
+    "cuDNN": ("libcudnn_ops", "libcudnn_adv", "cudnn_ops", "cudnn_adv"),
+    "cuBLAS": ("libcublas.so.", "cublas64_"),
+    "NCCL": ("libnccl.",),
+}
+
+
+def needed_by_torch(name: str, cuda_label: str = "") -> str:
+    """Name the product of NVIDIA that torch needs and a file is part of: cuDNN, cuBLAS or NCCL; empty for others.
+
+    cuBLAS counts its versions as CUDA does, and one of another CUDA may be left over beside torch's.
+    """
+    for product, starts in _NEEDED_BY_TORCH.items():
+        start = next((start for start in starts if name.startswith(start)), "")
+        if start:
+            major = name[len(start) :].partition(".")[0]
+            is_other = product == "cuBLAS" and cuda_label.startswith("cu") and not cuda_label.startswith(f"cu{major}")
+            return "" if is_other else product
+    return ""
+
+
+def judge_needed(binary: Binary, device: ComputeCapability) -> Verdict:
+    """Tell how a library that torch needs serves a GPU; relocatable fatbins count: the driver can link their PTX."""
+    relocatable = binary._replace(library=binary.library._replace(nv_fatbin=binary.library.nv_relfatbin))
+    return max((judge(candidate, device) for candidate in (binary, relocatable)), key=lambda found: found.strength)
+
+
 def is_nvidia(name: str) -> bool:
     """Tell NVIDIA's own libraries by file name: `libnvjpeg.02b6d700.so.12`, `cudnn_ops64_9.dll`."""
     return name.lower().removeprefix("lib").startswith(_NVIDIA)
 
 
-def _is_torch(binary: Binary) -> bool:
+def is_torchs(binary: Binary) -> bool:
+    """Tell the library, or the libraries, that hold torch's kernels."""
     return binary.name.startswith(_TORCH)
 
 

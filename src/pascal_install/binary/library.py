@@ -86,8 +86,8 @@ def _read_sections(source: Source, kind: str, machine: str, sections: tuple[Sect
     library = Library(kind, machine, *(tally.section() for tally in tallies.values()))
     fatbins = library.nv_fatbin.fatbins + library.nv_relfatbin.fatbins
     wrappers = wrapped_fatbins(sections)
-    if kind == "pe" and wrappers > fatbins:
-        wrappers = written_wrappers(source, sections)
+    if wrappers > fatbins:
+        wrappers = written_wrappers(source, sections, padded=kind == "pe")
     if deep or wrappers > fatbins:
         data = _scan(source, places)
         check_wrappers(sections, fatbins + data.fatbins, wrappers)

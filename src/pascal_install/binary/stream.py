@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pascal_install.binary import elf
 from pascal_install.binary.fatbin import EMPTY, HEADER_START, Fatbin, FatbinSection, Tally, try_fatbin
 from pascal_install.binary.library import HEAD_SIZE, Library, read_library, recognise
-from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, check_wrappers
+from pascal_install.binary.sections import FATBIN_SECTIONS, RELFATBIN_SECTIONS, Section, wrapped_fatbins
 from pascal_install.binary.source import BytesSource, UnsupportedError
 from pascal_install.value import NamedTuple
 
@@ -184,7 +184,7 @@ def _read_elf(source: StreamedSource, *, deep: bool, proves: Callable[[FatbinSec
 def _sorted_out(
     machine: str, sections: tuple[Section, ...], hits: list[tuple[int, Fatbin]], *, deep: bool
 ) -> Library | None:
-    """Share the fatbins out among the sections; None where they do not fill them exactly."""
+    """Share the fatbins out among the sections; None where they do not fill them, or are fewer than their wrappers."""
     tallies = {FATBIN_SECTIONS: Tally(), RELFATBIN_SECTIONS: Tally()}
     rest = dict(hits)
     for section in sections:
@@ -200,5 +200,6 @@ def _sorted_out(
     for fatbin in rest.values():
         data.add(fatbin)
     executable, relocatable = (tally.section() for tally in tallies.values())
-    check_wrappers(sections, len(hits))
+    if wrapped_fatbins(sections) > len(hits):
+        return None
     return Library("elf", machine, executable, relocatable, data.section() if deep else None)

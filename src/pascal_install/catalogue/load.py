@@ -57,6 +57,11 @@ def package_names(*, overlay: str = "", user: str = "", cache_dir: str) -> tuple
     return tuple(sorted({name for meta in metas for name in meta["packages"]}))
 
 
+def driver_branches(*, cache_dir: str) -> tuple[tuple[int, CudaVersion], ...]:
+    """Give the branches of the driver, oldest first, each with the CUDA version that it implements."""
+    return _tables(packaged_or_compiled(cache_dir).read("tables.json")).driver_branches
+
+
 class Layer(NamedTuple):
     """One folder of the catalogue, compiled."""
 

@@ -10,6 +10,7 @@ from pascal_install.cli.options import add_network, add_output, add_resolving, p
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
+from pascal_install.resolve.explain import problem_of
 from pascal_install.resolve.search import search_meant
 
 EPILOG = """\
@@ -32,16 +33,17 @@ def parser(environ: Mapping[str, str]) -> Parser:
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """List the candidates; 3 where none of them serves."""
     options = parser(environ).parse_args(arguments)
-    found = search_meant(*find_facts(packages_of(options), settings_of(options), environ))
+    facts = find_facts(packages_of(options), settings_of(options), environ)
+    found = search_meant(*facts)
+    problem = None if found.picks else problem_of(found, facts.request)
     if options.format == "json":
         from pascal_install.report.document import to_json
         from pascal_install.report.explanation import explanation_document
 
-        sys.stdout.write(to_json(explanation_document(found)))
+        sys.stdout.write(to_json(explanation_document(found, problem)))
     else:
         from pascal_install.report.explanation import explanation
         from pascal_install.report.fit import columns_of, fit
 
-        words = explanation(found, color=wants_color(options, environ), verbose=options.verbose)
-        sys.stdout.write(fit(words, columns_of(sys.stdout)))
+        sys.stdout.write(explanation(found, problem, color=wants_color(options, environ)))
     return 0 if found.picks else UnsatisfiableError.exit_code

@@ -10,7 +10,9 @@ from pascal_install.catalogue.locate import user_dir
 from pascal_install.cli.options import add_machine, add_output, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
+from pascal_install.errors import HostError
 from pascal_install.facts.host import require_gpus
+from pascal_install.model.gpu import HostFacts
 from pascal_install.model.request import Request
 from pascal_install.resolve.context import make_context
 from pascal_install.resolve.support import support_of
@@ -36,24 +38,38 @@ def parser(environ: Mapping[str, str]) -> Parser:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Print what was found and how; fails as an install would where no GPU can be used, after telling all."""
+    """Print what was found and how; ends as an install would where no GPU can be used, after telling all."""
     options = parser(environ).parse_args(arguments)
     settings = settings_of(options)
     target = find_chosen_target(settings, environ)
     host = find_host(settings, environ, target)
     catalogue = load(("torch",), target.os, target.machine, user=user_dir(environ), cache_dir=cache_dir(environ))
-    support = support_of(make_context(Request(()), host, target, catalogue))
+    context = make_context(Request(()), host, target, catalogue)
+    host, support = context.host, support_of(context)
+    problem = _problem_of(host)
     if options.format == "json":
         from pascal_install.report.document import to_json
         from pascal_install.report.machine import machine_document
 
-        sys.stdout.write(to_json(machine_document(host, target, support)))
+        sys.stdout.write(to_json(machine_document(host, target, support, problem)))
     else:
         from pascal_install.report.fit import columns_of, fit
         from pascal_install.report.machine import machine
 
-        words = machine(host, target, support, color=wants_color(options, environ))
-        sys.stdout.write(fit(words, columns_of(sys.stdout)))
+        sys.stdout.write(machine(host, target, support, color=wants_color(options, environ)))
+    if problem is None:
+        return 0
+    from pascal_install.report import text
+
     sys.stdout.flush()
-    require_gpus(host)
-    return 0
+    sys.stderr.write(text.error(problem))
+    return problem.exit_code
+
+
+def _problem_of(host: HostFacts) -> HostError | None:
+    """Give the error that an install would end with; here it stands beside all that was found."""
+    try:
+        require_gpus(host)
+    except HostError as error:
+        return error
+    return None

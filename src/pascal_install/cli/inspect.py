@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import Settings, cache_dir, find_chosen_target, find_host, make_fetcher
-from pascal_install.catalogue.load import load_gpus
+from pascal_install.catalogue.load import driver_branches, load_gpus
 from pascal_install.cli.options import add_network, add_output, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UsageError
 from pascal_install.facts.gpu_name import find_gpu
-from pascal_install.model.cuda import ComputeCapability
+from pascal_install.model.cuda import ComputeCapability, CudaVersion
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Print what each subject carries."""
     options = parser(environ).parse_args(arguments)
     settings = settings_of(options)
-    gpus = _gpus(settings, environ)
+    gpus, driver_cuda = _gpus(settings, environ)
     if options.quick and not gpus:
         raise UsageError("--quick stops at a yes for a GPU, and there is none", hints=("name one with --gpu",))
     quiet = options.quiet or options.format == "json"
@@ -78,12 +78,27 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             found["against"] = pair_document(pair)
         sys.stdout.write(to_json(documents[0] if len(documents) == 1 else {"schema": 1, "inspections": documents}))
     else:
-        from pascal_install.report.inspected import against, inspected
+        from pascal_install.report.inspected import Drivers, against, inspected
 
         color = wants_color(options, environ)
-        sys.stdout.write("\n".join(inspected(report, gpus, verbose=options.verbose, color=color) for report in reports))
+        drivers = Drivers(_driver_branches(reports, gpus, environ), driver_cuda)
+        sys.stdout.write(
+            "\n".join(inspected(report, gpus, drivers, verbose=options.verbose, color=color) for report in reports)
+        )
         sys.stdout.writelines("\n" + against(pair, verbose=options.verbose, color=color) for pair in pairs)
     return _tell_damage([error for report in reports for error in report.damaged])
+
+
+def _driver_branches(
+    reports: Sequence[Report], gpus: Sequence[ComputeCapability], environ: Mapping[str, str]
+) -> Sequence[tuple[int, CudaVersion]]:
+    """Give the branches of the driver with their CUDA versions, where a verdict rests on PTX."""
+    from pascal_install.inspection.report import verdict
+
+    decisions = [verdict(report, gpu) for report in reports for gpu in gpus]
+    if any(decision and decision.verdict.needs for decision in decisions):
+        return driver_branches(cache_dir=cache_dir(environ))
+    return ()
 
 
 def _tell_damage(damaged: Sequence[DamagedError]) -> int:
@@ -96,17 +111,21 @@ def _tell_damage(damaged: Sequence[DamagedError]) -> int:
     return damaged[0].exit_code
 
 
-def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[ComputeCapability, ...]:
-    """Give the compute capabilities to judge by: those given, else those of this machine, else none."""
+def _gpus(settings: Settings, environ: Mapping[str, str]) -> tuple[tuple[ComputeCapability, ...], CudaVersion | None]:
+    """Give the compute capabilities to judge by: those given, else those of this machine, else none.
+
+    With this machine's comes the CUDA version that its driver knows, as far as that is known.
+    """
     if settings.gpus:
         # Numbers need no names: reading the catalogue would take longer than reading a library.
         numbers = all("." in text and text.replace(".", "").isdigit() for text in settings.gpus)
         names = () if numbers else load_gpus(cache_dir=cache_dir(environ))
-        return tuple(dict.fromkeys(find_gpu(text, names)[1] for text in settings.gpus))
+        return tuple(dict.fromkeys(find_gpu(text, names)[1] for text in settings.gpus)), None
     from pascal_install.facts.tags import describe_platform
 
     host = find_host(settings, environ, describe_platform("", f"{sys.version_info[0]}.{sys.version_info[1]}"))
-    return tuple(sorted({gpu.capability for gpu in host.visible_gpus if gpu.capability and gpu.source != "pci"}))
+    found = {gpu.capability for gpu in host.visible_gpus if gpu.capability and gpu.source != "pci"}
+    return tuple(sorted(found)), host.driver.cuda if host.driver else None
 
 
 def _pair(subject: str, torch: str, settings: Settings, environ: Mapping[str, str]) -> Pair:
@@ -163,7 +182,8 @@ def _inspect_url(
 
     try:
         report = inspect_url(url, make_fetcher(settings, environ), gpus, quick=quick, deep=deep, progress=tell)
-        display.finish(name)
+        if told >= 0:
+            display.finish(name)
         return report
     finally:
         display.close()

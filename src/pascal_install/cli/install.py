@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.cli.options import add_installer, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
-from pascal_install.errors import UnsatisfiableError
+from pascal_install.errors import UnsatisfiableError, UsageError
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     add_network(built)
     add_installer(built)
     built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
-    add_output(built)
+    add_output(built, FORMATS)
     return built
 
 
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         from pascal_install.cli import plan
 
         return plan.main([argument for argument in arguments if argument != "--dry-run"], environ)
+    if options.format not in ("", "text", "json"):
+        raise UsageError(f"--format {options.format} shows a plan: add --dry-run, or use `pascal-install plan`")
     from pascal_install.actions import install_locked, make_install
     from pascal_install.cli.watch import Watch
 

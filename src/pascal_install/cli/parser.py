@@ -95,8 +95,14 @@ class Parser:
         self._declare(flag, "values", help_text, default=self.preset_list(flag), metavar=metavar)
 
     def switch(self, flag: str, help_text: str, short: str = "") -> None:
-        """Take a switch; its environment variable is on when it is neither empty nor 0."""
-        self._declare(flag, "switch", help_text, default=self._preset(flag) not in ("", "0"), short=short)
+        """Take a switch; its environment variable is on when it is neither empty nor 0, false, no or off."""
+        self._declare(
+            flag,
+            "switch",
+            help_text,
+            default=self._preset(flag).lower() not in ("", "0", "false", "no", "off"),
+            short=short,
+        )
 
     def preset_list(self, flag: str) -> list[str]:
         """Give the values that an environment variable holds, separated by `;`."""

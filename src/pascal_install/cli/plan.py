@@ -22,6 +22,7 @@ from pascal_install.value import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pascal_install.api import Settings
     from pascal_install.model.plan import Plan
 
 EPILOG = """\
@@ -37,7 +38,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    add_installer(built)
+    built.value("--installer", "whose commands are shown", choices=("pip", "uv"))
     add_output(built, FORMATS)
     return built
 
@@ -56,8 +57,13 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         answer = make_plan(options.packages, settings, environ)
     color = wants_color(options, environ)
-    sys.stdout.write(render(answer, options.format or "text", settings, color=color, columns=columns_of(sys.stdout)))
-    return 0 if answer.pins else UnsatisfiableError.exit_code
+    form = options.format or "text"
+    if answer.problem is not None and form not in ("text", "json"):
+        # A file of requirements or a script of commands must not be filled with an explanation.
+        sys.stderr.write(render(answer, "text"))
+    else:
+        sys.stdout.write(render(answer, form, settings, color=color))
+    return UnsatisfiableError.exit_code if answer.problem is not None else 0
 
 
 def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
@@ -69,22 +75,22 @@ def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
     return write_lock(options, "-", environ)
 
 
-def render(plan: Plan, form: str, settings: Settings, *, color: bool = False, columns: int = 0) -> str:
-    """Give a plan in one of the formats. A plan without pins has no requirements and no commands to print."""
-    mirrors, installer = settings.mirrors, settings.installer
+def render(plan: Plan, form: str, settings: Settings | None = None, *, color: bool = False) -> str:
+    """Give a plan in one of the formats; requirements and commands are those of a plan that has some."""
+    mirrors, installer = (settings.mirrors, settings.installer) if settings else ((), "pip")
     if form == "json":
         from pascal_install.report.document import plan_document, to_json
 
         return to_json(plan_document(plan, mirrors, installer))
+    if form == "requirements":
+        from pascal_install.report import requirements
+
+        return requirements.requirements(plan, mirrors)
     from pascal_install.report import text
 
-    if form == "text" or not plan.pins:
-        return text.plan(plan, mirrors, installer, color=color, columns=columns)
     if form == "commands":
         return text.commands(plan, mirrors, installer)
-    from pascal_install.report import requirements
-
-    return requirements.requirements(plan, mirrors)
+    return text.plan(plan, mirrors, installer, color=color)
 
 
 def wants_color(options: object, environ: Mapping[str, str]) -> bool:

@@ -25,6 +25,20 @@ _SAME = {"laptop": "mobile", "notebook": "mobile"}
 _KEPLER_END = ComputeCapability(5, 0)
 _SHOWN = 6
 
+#: Names of architectures: the first compute capability of each, and the first after it (CUDA C++ Programming Guide).
+_ARCHITECTURES = {
+    "kepler": ((3, 0), (5, 0)),
+    "maxwell": ((5, 0), (6, 0)),
+    "pascal": ((6, 0), (7, 0)),
+    "volta": ((7, 0), (7, 5)),
+    "turing": ((7, 5), (8, 0)),
+    "ampere": ((8, 0), (8, 9)),
+    "ada": ((8, 9), (9, 0)),
+    "lovelace": ((8, 9), (9, 0)),
+    "hopper": ((9, 0), (10, 0)),
+    "blackwell": ((10, 0), (13, 0)),
+}
+
 
 class _Card(NamedTuple):
     name: str
@@ -43,16 +57,19 @@ def find_gpu(text: str, names: Names) -> tuple[str, ComputeCapability]:
     """Find a GPU's display name and compute capability.
 
     Raises UsageError `ambiguous-gpu` where cards of different compute capability, or a whole family, are meant, and
-    `unknown-gpu` where none is.
+    `unknown-gpu` where none is. A compute capability above all known ones may be that of a new card.
     """
     try:
         capability = ComputeCapability.parse(text.strip().lower())
     except ValueError:
         pass
     else:
+        known = {ComputeCapability.parse(one) for _, one in names}
+        if capability not in known and capability < max(known, default=capability):
+            raise _no_capability(text, capability, known)
         return f"compute capability {capability}", capability
     wanted = _words(text)
-    meant = _meant(wanted, names) or _meant(_without_memory(wanted), names)
+    meant = _meant(wanted, names) or _meant(_without_detail(wanted), names)
     if not meant:
         cards = [_card(*pair) for pair in names]
         if family := _family(wanted, cards):
@@ -96,11 +113,11 @@ def _bare(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in words if word not in _BRANDS)
 
 
-def _without_memory(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop `11GB` or `11 GB` from the end: most names do not have it."""
+def _without_detail(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop `11GB`, `11 GB` or `Max-Q` from the end: most names do not have it, and the chip is the same."""
     if words and words[-1].endswith("gb"):
         return words[: -2 if words[-1] == "gb" else -1]
-    return ()
+    return words[:-1] if words[-1:] == ("maxq",) else ()
 
 
 def _card(name: str, capability: str) -> _Card:
@@ -126,6 +143,9 @@ def _family(wanted: tuple[str, ...], cards: list[_Card]) -> list[_Card]:
     bare = _bare(wanted)
     if not bare:
         return [card for card in cards if wanted and card.has_brands_of(wanted)]
+    if bare[0] in _ARCHITECTURES:
+        first, end = _ARCHITECTURES[bare[0]]
+        return [card for card in cards if first <= card.capability < end and card.has_brands_of(wanted)]
     number = bare[-1].rstrip("x")
     if not number.isdigit():
         return []
@@ -152,7 +172,7 @@ def _ambiguous(text: str, cards: list[_Card], why: str) -> UsageError:
         f"--gpu {text!r} does not say which GPU",
         code="ambiguous-gpu",
         cause=f"{why}: {', '.join(shown)}" + (", ..." if len(listed) > _SHOWN else ""),
-        hints=("give the full name of one, or its compute capability, such as --gpu 6.1",),
+        hints=(f"give the full name of one, or its compute capability, such as --gpu {cards[0].capability}",),
     )
 
 
@@ -160,10 +180,33 @@ def _unknown(text: str, wanted: tuple[str, ...], cards: list[_Card]) -> UsageErr
     import difflib
 
     known = {"".join(words): card.name for card in cards for words in (card.bare, card.words)}
-    near = [known[key] for key in difflib.get_close_matches("".join(wanted), known, n=_SHOWN, cutoff=0.6)]
+    near = _within(wanted, cards)
+    near += [known[key] for key in difflib.get_close_matches("".join(wanted), known, n=_SHOWN, cutoff=0.6)]
     return UsageError(
         f"no NVIDIA GPU is known by the name {text!r}",
         code="unknown-gpu",
-        cause=f"the nearest names: {', '.join(dict.fromkeys(near))}" if near else "",
+        cause=f"the nearest names: {', '.join(list(dict.fromkeys(near))[:_SHOWN])}" if near else "",
         hints=("give its compute capability instead, such as --gpu 6.1 for the GTX 10 series",),
+    )
+
+
+def _within(wanted: tuple[str, ...], cards: list[_Card]) -> list[str]:
+    """Name the cards whose words are all among those written (`1080 ti founders edition`), or the other way round."""
+    words = frozenset(_bare(wanted))
+    shared: dict[str, int] = {}
+    for card in cards:
+        own = frozenset(card.bare)
+        if own and words and (own <= words or words <= own) and any(len(word) > 1 for word in own & words):
+            shared[card.name] = len(own & words) - len(own ^ words)
+    return sorted(shared, key=lambda name: (-shared[name], len(name), name))[: _SHOWN // 2]
+
+
+def _no_capability(text: str, capability: ComputeCapability, known: set[ComputeCapability]) -> UsageError:
+    below = max((one for one in known if one < capability), default=None)
+    above = min((one for one in known if one > capability), default=None)
+    return UsageError(
+        f"no NVIDIA GPU has compute capability {text.strip()}",
+        code="unknown-gpu",
+        cause=f"the nearest are {' and '.join(str(one) for one in (below, above) if one)}",
+        hints=("give the name of the card instead, such as --gpu 'GTX 1080 Ti'",),
     )

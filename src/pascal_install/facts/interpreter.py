@@ -54,7 +54,8 @@ def _find_named(text: str, environ: Mapping[str, str], cwd: str, cache_dir: str)
     if asked:
         summary = f"there is no Python {text} on PATH or among pyenv's versions"
     else:
-        summary = f"there is no Python at {text}" if os.sep in text else f"there is no {text} on PATH"
+        is_place = os.sep in text or os.path.isdir(os.path.join(cwd, text))
+        summary = f"there is no Python at {text}" if is_place else f"there is no {text} on PATH"
     raise TargetError(
         summary,
         code="python-not-found",

@@ -47,6 +47,7 @@ FACTS = {
 if __name__ == "__main__":
     import json
 
-    # Not through sys.stdout, which a sitecustomize may have replaced.
-    sys.stdout.flush()
+    # Not through sys.stdout, which a sitecustomize may have replaced or taken away.
+    if sys.stdout:
+        sys.stdout.flush()
     os.write(1, ("\n%s\n%s\n%s\n" % (MARKER, json.dumps(FACTS), MARKER)).encode("ascii"))

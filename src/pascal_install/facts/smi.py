@@ -76,7 +76,7 @@ def _read(returncode: int, stdout: str, stderr: str, program: str, identify: Ide
         detail = "; ".join([f"{program}: {len(gpus)} GPU{'' if len(gpus) == 1 else 's'}", *complaints])
         return Reading(DetectionStep("nvidia-smi", "found", detail), tuple(gpus), driver)
     said = " / ".join(complaints) or stderr.strip().replace("\n", " / ") or f"exit code {returncode}"
-    if returncode == 0:
+    if returncode == 0 and (not stdout.strip() or "no devices" in stdout.lower()):
         return _failed("no-device", said)
     return _failed(OUTCOMES.get(returncode, "failed"), said)
 

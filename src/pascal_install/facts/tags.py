@@ -50,7 +50,7 @@ def check_version(version: tuple[int, ...], who: str) -> None:
         raise TargetError(
             f"{who} is Python {written}: only Python 3.8 to 3.15 are served",
             code="python-version",
-            hints=("choose another one: --python 3.12",),
+            hints=(f"choose another one: {who if who.startswith('--python') else '--python'} 3.12",),
         )
 
 
@@ -128,7 +128,7 @@ def _read_platform(text: str) -> tuple[str, str, tuple[int, int]]:
         minor, _, machine = rest.partition("_")
         if major == "2" and minor.isascii() and minor.isdigit() and machine in _MACHINES:
             return "linux", _MACHINES[machine], (2, int(minor))
-    elif name in ("linux", "win", "macosx"):
+    elif platform == "win32" or (name in ("linux", "win", "macosx") and machine):
         return (*split_platform(platform), CURRENT_GLIBC)
     raise UsageError(
         f"cannot read the platform {text!r}",
@@ -181,7 +181,8 @@ def _read_python(python_version: str, abi: str) -> tuple[tuple[int, int, int], s
         digits = abi.removeprefix("cp").removesuffix("t")
         if not (abi.startswith("cp") and digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 3):
             summary = f"cannot read the ABI {abi!r}" if abi else "the Python of the other machine is not known"
-            raise UsageError(summary, code="bad-version", hints=(hint,))
+            as_in_names = "write it as in a wheel's name: --abi cp312 or cp313t"
+            raise UsageError(summary, code="bad-version", hints=(as_in_names if abi else hint,))
         parts, free_threaded = (int(digits[0]), int(digits[1:])), abi.endswith("t")
     usual = f"cp{parts[0]}{parts[1]}"
     if abi not in ("", usual, f"{usual}t") or (abi == usual and free_threaded):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from pascal_install.inspection.local import (
 )
 from pascal_install.inspection.names import is_shared_library, normalised
 from pascal_install.inspection.remote import RangeFetcher, RemoteSource
+from pascal_install.inspection.report import Report
 from pascal_install.inspection.subject import site_packages_of
 from pascal_install.model.finding import Finding
 from pascal_install.value import NamedTuple
@@ -66,9 +68,12 @@ def check_pair(subject: str, torch: str, fetcher: RangeFetcher | None = None, *,
         files = _without_spare_pythons(_files(subject, fetcher, site_dirs, stack), python)
         name = os.path.basename(subject.rstrip(os.sep))
         report = read_files(name, files)._replace(cuda_label=torch_cuda_label(folders))
+        findings = [*_other_python(name, files, python), *_unreadable(name, files)]
+        foreign = _other_machine(name, report, folders)
+        if foreign:
+            return Pair(name, torch, (), (foreign,))
         with Loader(folders) as loader:
             found = list(resolve_all(loader, report, files))
-            findings = [*_other_python(name, files, python)]
             for one in found:
                 findings += [one] if isinstance(one, Finding) else findings_of(one, loader, name, is_whole=False)
     return Pair(name, torch, tuple(one for one in found if isinstance(one, Linked)), tuple(findings))
@@ -194,6 +199,37 @@ def _other_python(name: str, files: Iterable[Found], of_torch: str) -> Iterator[
             evidence = f"{member}, and torch {of_torch}"
             yield Finding("other-python", "error", f"{name} was built for another Python", evidence)
             return
+
+    # A library that has no Python in its name may load, but no installer puts this wheel beside that torch.
+    built_for = name.removesuffix(".whl").split("-")[-3:-1] if name.endswith(".whl") else []
+    python = of_torch.replace("cpython-", "cp")
+    if of_torch and len(built_for) == 2 and built_for[1].startswith("cp") and python not in built_for[1].split("."):
+        evidence = f"the wheel is for {built_for[1]}, and torch for {python}"
+        yield Finding("other-python", "warning", f"{name} was built for another Python", evidence)
+
+
+def _unreadable(name: str, files: Iterable[Found]) -> Iterator[Finding]:
+    if name.endswith(("win_amd64.whl", "win_arm64.whl")) or any(one.member.endswith((".pyd", ".dll")) for one in files):
+        summary = "the symbols of Windows libraries are not read: whether it loads is not known"
+        yield Finding("unreadable-library", "warning", summary, name)
+
+
+def _other_machine(name: str, report: Report, torch_dirs: Sequence[str]) -> Finding | None:
+    """Tell an extension of which no library is for torch's machine."""
+    torch = next((path for folder in torch_dirs for path in sorted(glob.glob(_torchs_libraries(folder)))), "")
+    machines = {binary.library.machine: binary.member for binary in report.binaries if binary.library.format == "elf"}
+    if not torch or not machines:
+        return None
+    of_torch = {binary.library.machine for binary in read_files("torch", [Found("torch", torch)]).binaries}
+    if not of_torch or of_torch & machines.keys():
+        return None
+    machine, member = next(iter(machines.items()))
+    summary = f"{name} was built for another machine than torch"
+    return Finding("other-machine", "error", summary, f"{member} is for {machine}, torch for {min(of_torch)}")
+
+
+def _torchs_libraries(folder: str) -> str:
+    return os.path.join(glob.escape(folder), "torch", "lib", "lib*torch*.so")
 
 
 def _module(member: str) -> str:

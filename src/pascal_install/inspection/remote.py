@@ -141,7 +141,8 @@ class RemoteSource:
         )
         self._progress = progress
         self._to_fetch = self.fetched_bytes + sum(member.compressed_size for member in members)
-        if progress:
+        # Small wheels came with the list.
+        if progress and any(member.header_offset < self._tail_at for member in members):
             progress(0, self._to_fetch)
 
     def read_at(self, offset: int, length: int) -> bytes:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pascal_install.binary.coverage import Binary, Decision, decide, is_nvidia
+from collections.abc import Iterator
+
+from pascal_install.binary.coverage import (
+    Binary,
+    Decision,
+    decide,
+    is_nvidia,
+    is_torchs,
+    judge_needed,
+    needed_by_torch,
+)
 from pascal_install.binary.source import DamagedError
 from pascal_install.model.cuda import ComputeCapability
 from pascal_install.value import NamedTuple
@@ -51,9 +61,23 @@ def verdict(report: Report, device: ComputeCapability) -> Decision | None:
     """Give the verdict on everything inspected: the weakest part decides; None where there is no device code.
 
     NVIDIA's own distributions decide only where there is nothing else: their libraries take another way when kernels
-    for a GPU are missing, so only what uses them can tell whether it runs.
+    for a GPU are missing, so only what uses them can tell whether it runs. But beside a torch, cuDNN, cuBLAS and NCCL
+    decide where they serve the GPU worse than everything else does.
     """
     own = [part for part in report.parts if not part.is_nvidia] or list(report.parts)
     decisions = [decide(part.binaries, device, report.cuda_label) for part in own]
-    found = [decision for decision in decisions if decision is not None]
-    return min(found, key=lambda decision: decision.verdict.strength, default=None)
+    found = [(*decision.verdict.strength, decision) for decision in decisions if decision is not None]
+    # In how many fatbins the code is says nothing here: they hold kernels tuned for single GPUs beside the plain ones.
+    found += [(needed.verdict.strength[0], 1.0, needed) for needed in _needed_by_torch(report, device)]
+    return min(found, key=lambda one: one[:2], default=(0, 0.0, None))[2]
+
+
+def _needed_by_torch(report: Report, device: ComputeCapability) -> Iterator[Decision]:
+    if not any(map(is_torchs, report.binaries)):
+        return
+    for part in report.parts:
+        # What others bring along, in `xformers.libs`, is none of torch's.
+        if part.name in ("", "torch") or part.name.startswith("nvidia/"):
+            for binary in part.binaries:
+                if binary.library.has_code and needed_by_torch(binary.name, report.cuda_label):
+                    yield Decision(judge_needed(binary, device), binary)

@@ -6,13 +6,14 @@ import glob
 import os
 from collections.abc import Sequence
 
-from pascal_install.binary.coverage import architectures
+from pascal_install.binary.coverage import architectures, ptx_need
 from pascal_install.errors import UsageError
 from pascal_install.inspection.local import inspect_environment, inspect_folder, inspect_library
 from pascal_install.inspection.remote import RangeFetcher, inspect_url
 from pascal_install.inspection.report import Report
 from pascal_install.inspection.wheel import inspect_wheel
-from pascal_install.model.cuda import CodeTarget, ComputeCapability
+from pascal_install.model.cuda import CodeTarget, ComputeCapability, CudaVersion
+from pascal_install.value import NamedTuple
 
 
 def inspect_path(
@@ -46,8 +47,17 @@ def site_packages_of(folder: str) -> tuple[str, ...]:
     return ()
 
 
-def wheel_architectures(wheel: str, fetcher: RangeFetcher | None = None) -> tuple[CodeTarget, ...]:
-    """List the architectures that a wheel really serves: those that all libraries that matter have throughout.
+class Carried(NamedTuple):
+    """What a wheel really serves."""
+
+    architectures: tuple[CodeTarget, ...]
+    """Those that all libraries that matter have throughout."""
+    ptx_cuda: CudaVersion | None
+    """The CUDA version that a driver must know to compile the PTX among them."""
+
+
+def wheel_code(wheel: str, fetcher: RangeFetcher | None = None) -> Carried:
+    """Read what a wheel really serves.
 
     `wheel` is a path, or with a `fetcher` an address. Raises as `inspect_wheel` and `inspect_url`, and DamagedError
     where any library in it is broken: the rest of them is no proof.
@@ -55,4 +65,5 @@ def wheel_architectures(wheel: str, fetcher: RangeFetcher | None = None) -> tupl
     report = inspect_url(wheel, fetcher) if fetcher else inspect_wheel(wheel)
     if report.damaged:
         raise report.damaged[0]
-    return architectures(report.binaries)
+    targets = architectures(report.binaries)
+    return Carried(targets, ptx_need(report.binaries, targets))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from pascal_install.binary.coverage import Binary, decide, judge, partly_served
+from pascal_install.binary.coverage import Binary, decide, judge_needed, needed_by_torch, partly_served
 from pascal_install.binary.source import DamagedError, UnsupportedError
 from pascal_install.errors import TargetError
 from pascal_install.inspection.links import absent, symbol_findings
@@ -23,14 +23,6 @@ from pascal_install.inspection.report import Report
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, coverage
 from pascal_install.model.finding import Finding
 
-# NVIDIA's libraries that torch cannot do without, by the start of their file names (Linux, Windows): those that hold
-# the plain kernels, which are there for every GPU that the library serves at all. libcublasLt and the engines of cuDNN
-# are not among them: they keep code as plain data or for single GPUs only, so that its absence proves nothing.
-_NEEDED_BY_TORCH = {
-    "cuDNN": ("libcudnn_ops", "libcudnn_adv", "cudnn_ops", "cudnn_adv"),
-    "cuBLAS": ("libcublas.", "cublas64"),
-    "NCCL": ("libnccl.",),
-}
 _NVIDIA_DISTRIBUTIONS = ("nvidia-cudnn", "nvidia-cublas", "nvidia-nccl")
 
 
@@ -71,7 +63,7 @@ def verify_environment(
                 if label == "cpu" and capabilities:
                     findings.append(Finding("cpu-build", "error", "the installed torch is a build for CPUs only"))
                 libraries = [*report.binaries, *_nvidia_libraries(installed.values())]
-                findings += _nvidia_kernels(libraries, capabilities)
+                findings += _nvidia_kernels(libraries, capabilities, label)
                 findings += _torch_libraries(loader, files)
             else:
                 findings += symbol_findings(loader, report, files)
@@ -126,25 +118,25 @@ def _nvidia_libraries(installed: Iterable[Distribution]) -> Iterator[Binary]:
             yield from read_files(distribution.name, files).binaries
 
 
-def _nvidia_kernels(binaries: Sequence[Binary], capabilities: Sequence[ComputeCapability]) -> Iterator[Finding]:
-    for product, names in _NEEDED_BY_TORCH.items():
-        judged = [binary for binary in binaries if binary.name.startswith(names) and binary.library.has_code]
+def _nvidia_kernels(
+    binaries: Sequence[Binary], capabilities: Sequence[ComputeCapability], cuda_label: str
+) -> Iterator[Finding]:
+    products: dict[str, list[Binary]] = {}
+    for binary in binaries:
+        product = needed_by_torch(binary.name, cuda_label)
+        if product and binary.library.has_code:
+            products.setdefault(product, []).append(binary)
+    for product, judged in products.items():
         for device in capabilities:
-            lacking = [binary for binary in judged if not _may_run(binary, device)]
+            lacking = next((one for one in judged if judge_needed(one, device).coverage.target is None), None)
             if lacking:
                 # Without NCCL's kernels one GPU still works.
                 yield Finding(
                     "no-library-kernels",
                     "warning" if product == "NCCL" else "error",
                     f"{product}, which torch needs, has no kernels for {device}",
-                    f"{lacking[0].member}: none of {lacking[0].library.nv_fatbin.fatbins} fatbins has code for it",
+                    f"{lacking.member}: none of {lacking.library.nv_fatbin.fatbins} fatbins has code for it",
                 )
-
-
-def _may_run(binary: Binary, device: ComputeCapability) -> bool:
-    """Tell whether there is code for a device, in relocatable fatbins too: the driver can link their PTX."""
-    relocatable = binary._replace(library=binary.library._replace(nv_fatbin=binary.library.nv_relfatbin))
-    return any(judge(candidate, device).fatbins for candidate in (binary, relocatable))
 
 
 def _torch_libraries(loader: Loader, files: Iterable[Found]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pascal_install.errors import DataError, UnsatisfiableError, VerificationError
-from pascal_install.inspection.subject import wheel_architectures
+from pascal_install.inspection.subject import wheel_code
 from pascal_install.installation.lock_builds import beside_torch, known_build
 from pascal_install.installation.lockfile import TOOL
 from pascal_install.installation.needs import Markers, markers_for
@@ -146,9 +146,12 @@ def check_unread(plan: Plan, wheels: Mapping[str, str]) -> Plan:
     for pin in plan.pins:
         release, wheel = pin.build
         path = wheels.get(release.name)
-        targets = wheel_architectures(path) if release.confidence == UNREAD and path else ()
-        if targets:
-            release = release._replace(architectures=targets, confidence="binary", source=wheel.filename)
+        code = wheel_code(path) if release.confidence == UNREAD and path else None
+        if code and code.architectures:
+            targets = code.architectures
+            release = release._replace(
+                architectures=targets, ptx_cuda=code.ptx_cuda, confidence="binary", source=wheel.filename
+            )
             covered = tuple((capability, coverage(targets, capability)) for capability, _ in pin.coverage)
             pins.append(Pin(Build(release, wheel), covered, pin.evidence))
         else:

@@ -19,7 +19,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from pascal_install.errors import DataError, NetworkError, UsageError, VerificationError
 from pascal_install.fetch import Fetcher
 from pascal_install.inspection.remote import list_url
-from pascal_install.inspection.subject import wheel_architectures
+from pascal_install.inspection.subject import Carried, wheel_code
 from pascal_install.installation.needs import Markers, active
 from pascal_install.installation.prefetch import File, prefetch
 from pascal_install.installation.state import requires_dist
@@ -28,7 +28,7 @@ from pascal_install.installation.wheelstore import sha256_of
 from pascal_install.model.address import redact
 from pascal_install.model.build import Package, Release, Wheel
 from pascal_install.model.coupling import check_torch
-from pascal_install.model.cuda import ANY, CodeTarget
+from pascal_install.model.cuda import ANY
 from pascal_install.model.interpreter import Target
 from pascal_install.model.request import Wanted
 from pascal_install.value import TYPE_CHECKING, NamedTuple
@@ -73,7 +73,7 @@ class _Read(NamedTuple):
     version: str
     requires: tuple[str, ...]
     members: tuple[str, ...]
-    architectures: tuple[CodeTarget, ...]
+    code: Carried
     size_bytes: int
     sha256: str
 
@@ -155,20 +155,20 @@ def _read_local(named: Named) -> _Read:
             code="hash-mismatch",
             cause=f"expected sha256 {named.sha256}, found {sha256}",
         )
-    architectures = wheel_architectures(named.place)
+    code = wheel_code(named.place)
     try:
         facts = read_wheel(named.place)
     except VerificationError as error:
         raise DataError(error.summary, code=error.code, cause=error.cause) from error
     size_bytes = os.path.getsize(named.place)
-    return _Read(facts.name, _normal(facts.version), facts.requires, facts.members, architectures, size_bytes, sha256)
+    return _Read(facts.name, _normal(facts.version), facts.requires, facts.members, code, size_bytes, sha256)
 
 
 def _read_remote(named: Named, filename: str, store: str, make_fetcher: Callable[[], Fetcher]) -> _Read:
     with make_fetcher() as fetcher:
         try:
             listing = list_url(named.place, fetcher)
-            architectures = wheel_architectures(named.place, fetcher)
+            code = wheel_code(named.place, fetcher)
         except NetworkError as error:
             if error.code != "no-ranges":
                 raise
@@ -181,7 +181,7 @@ def _read_remote(named: Named, filename: str, store: str, make_fetcher: Callable
         _normal(headers.get("Version", "")),
         requires_dist(io.StringIO(text)),
         tuple(member.name for member in listing.members),
-        architectures,
+        code,
         listing.size_bytes,
         named.sha256,
     )
@@ -206,7 +206,7 @@ def _own(named: Named, filename: str, read: _Read, requires: Sequence[Requiremen
     bounds = [one.specifier for one in requires if str(canonicalize_name(one.name)) == "torch"]
     torch = _torch(spelled, bounds)
     is_torch = read.name == "torch"
-    if is_torch and not read.architectures:
+    if is_torch and not read.code.architectures:
         variant = "cpu"
     release = Release(
         name=read.name,
@@ -216,7 +216,7 @@ def _own(named: Named, filename: str, read: _Read, requires: Sequence[Requiremen
         machine=target.machine,
         publisher="own",
         index_url=_TORCH_INDEX.format(variant=variant) if is_torch and cuda else "",
-        architectures=read.architectures,
+        architectures=read.code.architectures,
         confidence="binary",
         source=f"read from {redact(named.place)}",
         wheels=(
@@ -232,6 +232,7 @@ def _own(named: Named, filename: str, read: _Read, requires: Sequence[Requiremen
         torch="" if is_torch else torch,
         cxx11_abi=abi[1] == "true" if abi else None,
         rank=1,
+        ptx_cuda=read.code.ptx_cuda,
     )
     role = "torch" if is_torch else "torch-extension" if release.torch else "cuda"
     wanted = [Wanted(read.name, f"=={read.version}", named.text)]

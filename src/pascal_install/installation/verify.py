@@ -92,7 +92,10 @@ def _parsed(architectures: tuple[str, ...]) -> list[CodeTarget]:
 def _binary_problems(plan: Plan) -> list[str]:
     capabilities = tuple(dict.fromkeys(capability for pin in plan.pins for capability, _ in pin.coverage))
     packages = tuple(pin.build.release.name for pin in plan.pins)
-    findings = verify_environment(site_folders(plan.target), packages, capabilities)
+    driver = plan.host.driver
+    findings = verify_environment(
+        site_folders(plan.target), packages, capabilities, driver_cuda=driver.cuda if driver else None
+    )
     return [f"{finding.summary} {finding.evidence}".strip() for finding in findings if finding.severity == "error"]
 
 

@@ -74,6 +74,8 @@ class Release(NamedTuple):
     note: str = ""
     torch_also: tuple[str, ...] = ()
     """For an extension: further torch versions that its files do not pin against and that it works with."""
+    ptx_cuda: CudaVersion | None = None
+    """The CUDA version that a driver must know to compile the PTX, where it was read; else the variant tells it."""
 
     @property
     def identity(self) -> tuple[str, ...]:

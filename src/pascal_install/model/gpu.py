@@ -7,6 +7,9 @@ from pascal_install.value import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pascal_install.model.cuda import ComputeCapability, CudaVersion, DriverVersion
 
+#: The outcome of a step that settled what can mean several things; its detail belongs to the plan's notes.
+ASSUMED = "assumed"
+
 
 class GpuDevice(NamedTuple):
     """One GPU, detected or given. `capability` is None where it could not be found out, and `problem` says why."""
@@ -40,8 +43,8 @@ class DetectionStep(NamedTuple):
     method: str
     """`nvml`, `nvidia-smi`, `/proc/driver/nvidia/version`, `pci`, `--gpu`, `--driver`."""
     outcome: str
-    """`found`, or a code such as `library-missing`, `driver-not-loaded`, `version-mismatch`, `no-device`,
-    `no-permission`, `timeout`, `not-found`."""
+    """`found`, `read`, `assumed`, or a code such as `library-missing`, `driver-not-loaded`, `version-mismatch`,
+    `no-device`, `no-permission`, `timeout`, `not-found`."""
     detail: str = ""
 
 

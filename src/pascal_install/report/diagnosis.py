@@ -40,7 +40,7 @@ def mending(mend: Mend, *, color: bool) -> str:
         lines.append("  undo the killed install, then look again")
     plan = mend.plan
     if plan is not None and plan.problem is not None:
-        lines += no_plan(plan, style)
+        lines += no_plan(plan.request, plan.problem, style)
     elif plan is not None:
         lines += [f"  {line}" for line in picks(plan.pins, style)] if plan.pins else []
         lines += [f"  install {clean(other)}" for other in plan.others]

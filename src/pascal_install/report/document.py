@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pascal_install.model.gpu import HostFacts
     from pascal_install.model.interpreter import Target
-    from pascal_install.model.plan import Pin, Plan, Rejection
+    from pascal_install.model.plan import Pin, Plan, Problem, Rejection
 
 SCHEMA = 1
 
@@ -27,14 +27,26 @@ def to_json(document: dict[str, Any]) -> str:
 
 def error_document(error: PascalInstallError) -> dict[str, Any]:
     """Describe a failure that left no answer."""
+    return {"schema": SCHEMA, "error": failure_document(error)}
+
+
+def failure_document(error: PascalInstallError) -> dict[str, Any]:
+    """Describe a failure itself."""
     return {
-        "schema": SCHEMA,
-        "error": {
-            "code": error.exit_code,
-            "rule": error.code,
-            "why": error.summary + (f": {error.cause}" if error.cause else ""),
-            "suggest": list(error.hints),
-        },
+        "code": error.exit_code,
+        "rule": error.code,
+        "why": error.summary + (f": {error.cause}" if error.cause else ""),
+        "suggest": list(error.hints),
+    }
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Describe why there is no plan, in the same form."""
+    return {
+        "code": UnsatisfiableError.exit_code,
+        "rule": problem.rule,
+        "why": problem.why,
+        "suggest": list(problem.suggest),
     }
 
 
@@ -50,12 +62,7 @@ def plan_document(plan: Plan, mirrors: Sequence[Mirror] = (), installer: str = "
         "rejected": [rejection_document(rejection) for rejection in plan.rejected],
     }
     if plan.problem is not None:
-        document["error"] = {
-            "code": UnsatisfiableError.exit_code,
-            "rule": plan.problem.rule,
-            "why": plan.problem.why,
-            "suggest": list(plan.problem.suggest),
-        }
+        document["error"] = problem_document(plan.problem)
     return document
 
 

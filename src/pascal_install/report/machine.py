@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pascal_install.report.document import SCHEMA, host_document, target_document
+from pascal_install.report.document import SCHEMA, failure_document, host_document, target_document
 from pascal_install.report.text import Style, clean, facts
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from pascal_install.errors import PascalInstallError
     from pascal_install.model.gpu import HostFacts
     from pascal_install.model.interpreter import Target
     from pascal_install.resolve.support import Support
@@ -48,9 +49,11 @@ def _environment(target: Target) -> str:
     return f"{state}, {pip}, {len(target.installed)} distributions"
 
 
-def machine_document(host: HostFacts, target: Target, support: tuple[Support, ...]) -> dict[str, Any]:
-    """Describe the same as JSON."""
-    return {
+def machine_document(
+    host: HostFacts, target: Target, support: tuple[Support, ...], problem: PascalInstallError | None = None
+) -> dict[str, Any]:
+    """Describe the same as JSON, with the error that an install would end with."""
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "host": host_document(host),
         "target": {
@@ -76,3 +79,6 @@ def machine_document(host: HostFacts, target: Target, support: tuple[Support, ..
             for one in support
         ],
     }
+    if problem is not None:
+        document["error"] = failure_document(problem)
+    return document

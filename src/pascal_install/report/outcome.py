@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pascal_install.report.text import Style, clean, facts, no_plan
+from pascal_install.report import text
+from pascal_install.report.text import Style, clean
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
     """Word the result; `done` is None where there was nothing to install."""
-    style = Style(color=color)
     if done is None:
-        return "\n".join([*facts(plan.host, plan.target, style), "", *no_plan(plan, style)]) + "\n"
+        return text.plan(plan, color=color)
+    style = Style(color=color)
     pins = ", ".join(f"{pin.build.release.name} {pin.build.release.version}" for pin in plan.pins)
     if done.status == "in-place":
         return f"{style.good('in place')}: {pins}; nothing was changed\n"

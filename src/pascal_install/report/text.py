@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pascal_install.model.address import Mirror
     from pascal_install.model.gpu import HostFacts
     from pascal_install.model.interpreter import Target
-    from pascal_install.model.plan import Pin, Plan, Rejection
-from pascal_install.report.fit import fit
+    from pascal_install.model.plan import Pin, Plan, Problem, Rejection
+    from pascal_install.model.request import Request
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
@@ -59,19 +59,14 @@ def error(failure: PascalInstallError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(
-    answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False, columns: int = 0
-) -> str:
-    """Word a plan: what was found, what was picked and why, what was passed over, what would run.
-
-    `columns`: how wide the terminal is, 0 for none. Commands are never broken: people copy them.
-    """
+def plan(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False) -> str:
+    """Word a plan: what was found, what was picked and why, what was passed over, what would run."""
     style = Style(color=color)
     lines = [*facts(answer.host, answer.target, style), ""]
     if answer.problem is not None:
-        lines += no_plan(answer, style)
-        return fit("\n".join(lines) + "\n", columns)
-    lines += picks(answer.pins, style, columns)
+        lines += no_plan(answer.request, answer.problem, style)
+        return "\n".join(lines) + "\n"
+    lines += picks(answer.pins, style)
     if answer.is_complete:
         return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
     lines += [
@@ -80,11 +75,9 @@ def plan(
     lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
-    by_hand = [
-        style.strong("the same by hand"),
-        *(f"  {line}" for line in commands(answer, mirrors, installer).splitlines()),
-    ]
-    return fit("\n".join([*lines, ""]) + "\n", columns) + "\n".join(by_hand) + "\n"
+    by_hand = commands(answer, mirrors, installer).splitlines()
+    lines += ["", style.strong("the same by hand"), *(f"  {line}" for line in by_hand)]
+    return "\n".join(lines) + "\n"
 
 
 def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
@@ -93,10 +86,9 @@ def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
     for place, gpu in enumerate(host.gpus):
         label = "GPU" if place == 0 else ""
         capability = f"compute capability {gpu.capability}" if gpu.capability else gpu.problem or "unknown"
-        said = [capability] if capability != gpu.name else []
-        said += [] if gpu.visible else ["hidden"]
-        brackets = f" ({', '.join(said)})" if said else ""
-        lines.append(f"{label:<8}{style.strong(clean(gpu.name))}{brackets}  {style.faint(gpu.source)}")
+        more = [part for part in (capability, "" if gpu.visible else "hidden") if part and part != gpu.name]
+        about = f" ({', '.join(more)})" if more else ""
+        lines.append(f"{label:<8}{style.strong(clean(gpu.name))}{clean(about)}  {style.faint(gpu.source)}")
     driver = host.driver
     if driver is not None:
         implements = f" (up to CUDA {driver.cuda})" if driver.cuda else ""
@@ -104,7 +96,8 @@ def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
     else:
         lines.append(f"{'driver':<8}not known")
     where = f" in {target.prefix}" if target.prefix else f" for {target.os} {target.machine}"
-    lines.append(f"{'target':<8}Python {target.python}{where}  {style.faint(target.source)}")
+    free_threaded = " (free-threaded)" if target.abi.endswith("t") else ""
+    lines.append(f"{'target':<8}Python {target.python}{free_threaded}{where}  {style.faint(target.source)}")
     return lines
 
 
@@ -146,13 +139,11 @@ def _hash_of(pin: Pin) -> str:
 
 
 def passed_over(answer: Plan) -> str:
-    """Tell in one line what was passed over, the newest with its reason.
-
-    That a build is not the asked publisher's says the least: the same one of another publisher follows.
-    """
-    newest = next((one for one in answer.rejected if one.rule != "publisher"), answer.rejected[0])
-    texts = (wanted.text or wanted.name for wanted in answer.request.wanted)
-    names = " ".join(f"'{text}'" if " " in text else text for text in texts)
+    """Tell in one line what was passed over, the newest with a reason that says something of the machine."""
+    # That another version was asked for, or another publisher, is known to whoever asked.
+    telling = [rejection for rejection in answer.rejected if rejection.rule not in ("requirement", "publisher")]
+    newest = (telling or answer.rejected)[0]
+    names = shell_line(wanted.text or wanted.name for wanted in answer.request.wanted)
     more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
     return f"{newest.name} {newest.version} ({briefly(newest)}){more}: `pascal-install explain {names}`"
 
@@ -166,12 +157,9 @@ def briefly(rejection: Rejection) -> str:
     return f"{rejection.rule}: {clean(rejection.why)}"
 
 
-def no_plan(answer: Plan, style: Style) -> list[str]:
+def no_plan(request: Request, problem: Problem, style: Style) -> list[str]:
     """Word why nothing serves and what would have to change."""
-    problem = answer.problem
-    if problem is None:
-        return []
-    names = " ".join(wanted.text or wanted.name for wanted in answer.request.wanted)
+    names = " ".join(wanted.text or wanted.name for wanted in request.wanted)
     lines = [style.bad(f"nothing published serves: {clean(names)}"), f"  {clean(problem.why)}  [{problem.rule}]"]
     if problem.suggest:
         lines += ["", "what would work, or what others do", *(f"  - {clean(line)}" for line in problem.suggest)]

@@ -79,8 +79,8 @@ def _dropped(host: HostFacts, tables: CudaTables) -> tuple[GpuDevice, ...]:
     if host.driver is None or host.driver.version is None:
         return ()
     # Windows counts on within a branch: of R535, 535.104.05 is 537.13 there (CUDA 12.2 release notes, driver tables).
-    branch = host.driver.version.branch
-    branch -= branch % 10 if host.os == "windows" else 0
+    # WSL shows that number to Linux, which has no branch between the last one of a generation and the next ten.
+    branch = host.driver.version.branch // 10 * 10
     found = ((gpu, generation_of(gpu.capability, tables)) for gpu in host.visible_gpus)
     return tuple(gpu for gpu, generation in found if generation and 0 < generation.last_driver_branch < branch)
 

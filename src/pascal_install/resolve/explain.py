@@ -30,6 +30,9 @@ _GRAVITY = (
 )
 
 
+_WHERE_NAMES_ARE = "`pascal-install catalogue list` names what it knows; for anything else, pip is enough"
+
+
 def problem_of(found: Search, asked: Request) -> Problem:
     """Say why nothing serves: the rule that stands between the request and the nearest misses, and the ways out.
 
@@ -38,7 +41,7 @@ def problem_of(found: Search, asked: Request) -> Problem:
     context = found.context
     if not found.asked:
         names = ", ".join(wanted.name for wanted in context.request.wanted)
-        return Problem("unknown-package", f"the catalogue knows none of: {names}", ())
+        return Problem("unknown-package", f"the catalogue knows none of: {names}", (_WHERE_NAMES_ARE,))
     name = next((name for name in found.asked if not _any_usable(found, name)), found.asked[0])
     misses = nearest_misses(found, name)
     rule, why = _reason(name, misses, found)
@@ -104,7 +107,11 @@ def _word(rule: str, name: str, rejections: list[Rejection], context: Context) -
     if rule == "kernel-coverage":
         return _word_coverage(subject, rejections, context)
     if rule == "driver-branch":
-        return f"{first.found} serves no build at all: it takes {first.needed}"
+        return f"{first.found} no longer drives this machine's GPU: it takes {first.needed}"
+    if rule == "publisher":
+        target = context.target
+        publisher = "PyPI" if context.request.torch_source == "pypi" else "PyTorch's index"
+        return f"{publisher} publishes no {subject} build with CUDA for {target.os} {target.machine}"
     if rule == "driver":
         driver = context.host.driver
         shown = driver.version if driver and driver.version else "of this machine"
@@ -113,8 +120,8 @@ def _word(rule: str, name: str, rejections: list[Rejection], context: Context) -
     if rule == "wheel-tag":
         return f"no {name} wheel for {context.target.best_tag}: {first.name} {first.version} exists as {first.found}"
     if rule == "requirement":
-        versions = sorted({rejection.version.partition("+")[0] for rejection in rejections})
-        return f"no {first.needed} in the catalogue, which holds {len(versions)} others"
+        versions = {release.public_version for release in context.catalogue.packages[first.name].releases}
+        return f"no {first.needed} in the catalogue, which holds {len(versions)} other versions"
     return f"{first.name} {first.version} {first.why}"
 
 
@@ -131,13 +138,15 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
     if len(groups) == 1:
         (left_out, of_group) = next(iter(groups.items()))
         lists = list(dict.fromkeys(_for_desktops(rejection.found) for rejection in of_group))
+        own = any(gpu.capability in TEGRA and gpu.capability.sm in left_out for gpu in context.gpus if gpu.capability)
+        only = ", and a Jetson or DRIVE device runs only code that was made for it" if own else ""
         if len(of_group) == 1:
-            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}"
+            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}{only}"
         versions = {rejection.version.partition("+")[0] for rejection in of_group}
         which = f"{subject} {versions.pop()}" if len(versions) == 1 else subject
         lowest = min(lists, key=_first_number).partition(" ")[0]
         starts = "every one starts" if len(lists) == 1 else "the lowest starts"
-        return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}"
+        return f"no build of {which} has code for {left_out}: {starts} at {_shown(lowest)}{only}"
     parts = []
     for left_out, of_group in groups.items():
         variants = dict.fromkeys(
@@ -150,6 +159,7 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
 
 def _for_desktops(targets: str) -> str:
     """Leave out code for Jetson and DRIVE devices, which no other GPU runs, where there is more."""
+    targets = targets.partition(" (")[0]  # what its PTX needs
     kept = [text for text in targets.split(" ") if not _is_for_tegra(text)]
     return " ".join(kept) or targets
 

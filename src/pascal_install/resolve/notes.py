@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pascal_install.model.build import CONFIRMED
 from pascal_install.model.cuda import CudaVersion
+from pascal_install.model.gpu import ASSUMED
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,19 +32,26 @@ def _age(pins: tuple[Pin, ...], context: Context, asked: Request) -> list[str]:
 
 
 def advice(names: set[str], when: str, context: Context) -> tuple[str, ...]:
-    """Find the advice for these packages on these GPUs."""
+    """Find the advice for these packages on these GPUs; among unlike ones it says which of them it is about."""
     capabilities = {str(capability) for capability in context.capabilities}
     return tuple(
-        found.text
+        _addressed(found.text, concerned, context)
         for found in context.tables.advice
         if found.when == when
-        and (not found.capabilities or capabilities.intersection(found.capabilities))
+        and ((concerned := capabilities.intersection(found.capabilities)) or not found.capabilities)
         and (not found.packages or names.intersection(found.packages))
     )
 
 
+def _addressed(text: str, concerned: set[str], context: Context) -> str:
+    """Put the GPUs that a text is about before it, where there are others."""
+    if not concerned or len(concerned) == len(context.capabilities):
+        return text
+    return f"{', '.join(dict.fromkeys(gpu.name for gpu in context.gpus if str(gpu.capability) in concerned))}: {text}"
+
+
 def _assumptions(pins: tuple[Pin, ...], context: Context) -> list[str]:
-    notes = []
+    notes = [f"{step.method}={step.detail}" for step in context.host.steps if step.outcome == ASSUMED]
     driver = context.host.driver
     if driver is None or (driver.version is None and driver.cuda is None):
         for label in sorted({pin.build.release.variant for pin in pins} & set(context.variants)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pascal_install.model.build import CONFIRMED, UNREAD, Release, Wheel
 from pascal_install.model.coupling import torch_matches, variant_matches
-from pascal_install.model.cuda import ANY, Coverage, variant_cuda
+from pascal_install.model.cuda import ANY, Coverage, CudaVersion, variant_cuda
 from pascal_install.model.plan import Rejection
 from pascal_install.resolve.context import Context
 from pascal_install.value import TYPE_CHECKING
@@ -40,10 +40,13 @@ def meets_requirement(release: Release, context: Context) -> Rejection | None:
 
 
 def comes_from_wanted_publisher(release: Release, context: Context) -> Rejection | None:
-    """`publisher`: where both PyTorch's index and PyPI publish a name, --torch-source decides."""
+    """`publisher`: where both PyTorch's index and PyPI publish a name, --torch-source decides.
+
+    What PyPI alone publishes is taken from there; who asks for PyPI may reach nothing else, so there is no way back.
+    """
     wanted = "pypi" if context.request.torch_source == "pypi" else "pytorch"
     other = "pytorch" if wanted == "pypi" else "pypi"
-    if release.publisher != other or not context.publishes(wanted, release.name):
+    if release.publisher != other or (other == "pypi" and not context.publishes(wanted, release.name)):
         return None
     return reject(release, "publisher", f"a build from {wanted}", f"a build from {other}", "--torch-source")
 
@@ -76,6 +79,9 @@ def has_kernels(release: Release, context: Context) -> Rejection | None:
     if release.confidence == UNREAD:
         return reject(release, "unread", "known device code", "a wheel that nobody has read yet", release.source)
     carried = " ".join(str(target) for target in release.architectures) or "no device code"
+    coverages = context.coverage_of(release.architectures)
+    if any(found.kind == "ptx" and not _runs(found, release, context) for found in coverages):
+        carried += f" (its PTX needs a driver for CUDA {_ptx_needs(release)})"
     return reject(release, "kernel-coverage", f"code for {needed}", carried, release.source)
 
 
@@ -87,8 +93,13 @@ def _runs(found: Coverage, release: Release, context: Context) -> bool:
     if found.kind != "ptx":
         return found.kind != "none"
     driver = context.host.driver
-    toolkit = variant_cuda(release.variant) if release.variant else None  # a foreign lock does not tell it
-    return driver is None or driver.cuda is None or toolkit is None or driver.cuda >= toolkit
+    needs = _ptx_needs(release)
+    return driver is None or driver.cuda is None or needs is None or driver.cuda >= needs
+
+
+def _ptx_needs(release: Release) -> CudaVersion | None:
+    """What the PTX itself tells, where somebody read it; else its toolkit, which a foreign lock does not tell."""
+    return release.ptx_cuda or (variant_cuda(release.variant) if release.variant else None)
 
 
 def driver_is_new_enough(release: Release, context: Context) -> Rejection | None:

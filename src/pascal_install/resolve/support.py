@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pascal_install.model.build import CONFIRMED
 from pascal_install.resolve.notes import advice
 from pascal_install.resolve.rules import architectures_are_known
 from pascal_install.resolve.weigh import PIVOT
@@ -20,7 +21,7 @@ class Support(NamedTuple):
     last_driver_branch: int
     last_cuda: str
     newest_torch: str
-    """The newest torch with device code for it that anybody is known to have used, on this platform."""
+    """The newest torch with device code for it on this platform; a wheel that is only listed counts here."""
     advice: tuple[str, ...]
 
 
@@ -42,7 +43,7 @@ def _support(capability: ComputeCapability, context: Context) -> Support:
         for release in (torch.releases if torch else ())
         if only.coverage_of(release.architectures)[0].kind == "cubin"
         and architectures_are_known(release, only) is None
-        and any(wheel.existence == "proven" for wheel in release.wheels)
+        and any(wheel.existence in (*CONFIRMED, "matrix") for wheel in release.wheels)
     ]
     newest = max(serving, key=lambda release: (release.rank, release.version), default=None)
     return Support(

@@ -117,7 +117,7 @@ def test_every_truncation_ends_in_one_of_two_errors(name: str) -> None:
 
 
 def test_a_section_that_is_cut_short_at_a_fatbin_is_noticed_by_its_wrappers() -> None:
-    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0, 0)
+    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 4096, 0)
     with pytest.raises(DamagedError, match="damaged at offset"):
         library(pack_elf({".nv_fatbin": FATBIN, ".nvFatBinSegment": wrapper * 2}))
 
@@ -131,12 +131,23 @@ def test_a_fatbin_without_wrapper_is_sound() -> None:
 @pytest.mark.parametrize("read", [read_any_library, read_stream])
 def test_a_wrapper_may_be_of_a_fatbin_kept_as_data(read: Callable[[bytes], None]) -> None:
     # cuDNN linked into libtorch_cuda_cpp of torch 1.13.1: 82 fatbins in the section, 382 wrappers.
-    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 0, 0)
+    wrapper = struct.pack("<IIQQ", 0x466243B1, 1, 4096, 0)
     content = pack_elf({".nv_fatbin": FATBIN, ".data": b"text" * 4 + FATBIN * 3, ".nvFatBinSegment": wrapper * 4})
     read(content)
     assert library(content).nv_fatbin.fatbins == 1
     with pytest.raises(DamagedError, match="damaged at offset"):
         library(pack_elf({".nv_fatbin": FATBIN, ".data": FATBIN * 3, ".nvFatBinSegment": wrapper * 5}))
+
+
+@pytest.mark.parametrize("read", [read_any_library, read_stream])
+def test_a_wrapper_of_nothing_is_no_damage(read: Callable[[bytes], None]) -> None:
+    # torch 1.12.1's libtorch_cuda: 818 wrappers, 225 of them with neither an address nor a relocation, 593 fatbins.
+    real, empty = (struct.pack("<IIQQ", 0x466243B1, 1, address, 0) for address in (4096, 0))
+    content = pack_elf({".nv_fatbin": FATBIN * 2, ".nvFatBinSegment": real + empty * 5000 + real})
+    read(content)
+    assert library(content).nv_fatbin.fatbins == 2
+    with pytest.raises(DamagedError, match="damaged at offset"):
+        library(pack_elf({".nv_fatbin": FATBIN, ".nvFatBinSegment": real + empty * 5000 + real}))
 
 
 def test_deep_finds_code_kept_as_data_and_reports_it_apart() -> None:

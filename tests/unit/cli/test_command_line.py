@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pascal_install.cli.main import main
+from support.nvml import build_fake_nvml, fake_nvml_env
 
 PASCAL = ["--gpu", "GTX 1080 Ti", "--driver", "580.95.05", "--platform", "linux_x86_64", "--python-version", "3.12"]
 
@@ -45,6 +46,8 @@ def test_a_mistyped_command_is_no_package(typed: str, meant: str, capsys: pytest
         (["plan", "torch", *PASCAL, "--catalogue", "/nowhere"], 6, "/nowhere"),
         (["plan", "torch", "--platform", "win_amd64", "--python-version", "3.12"], 4, "--gpu"),
         (["plan", "exllamav2", "--gpu", "GTX 980"], 3, ""),
+        (["plan", "exlamav2", *PASCAL], 2, "did you mean: exllamav2"),
+        (["plan", "torch", "xformer", *PASCAL], 2, "did you mean: xformers"),
     ],
 )
 def test_bad_input_gets_one_clear_error(
@@ -54,6 +57,11 @@ def test_bad_input_gets_one_clear_error(
     said = capsys.readouterr()
     assert told in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_name_that_is_like_a_known_one_is_taken_with_a_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", "torch", "exllama>=0", *PASCAL) == 0
+    assert "exllama>=0  left to pip" in capsys.readouterr().out
 
 
 def test_json_is_one_document_even_for_errors(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,11 +107,64 @@ def test_requirements_and_commands_name_the_pinned_files(capsys: pytest.CaptureF
     assert "secret" not in said
 
 
+@pytest.mark.parametrize("form", ["requirements", "commands"])
+def test_without_a_plan_nothing_stands_where_a_file_would_be_filled(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("plan", "exllamav2", "--gpu", "GTX 980", "--format", form) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "every exllamav2 wheel starts at compute capability 6.0" in said.err
+
+
+def test_pip_can_read_the_requirements_of_a_build_of_pypi(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", "torch", *PASCAL, "--torch-source", "pypi", "--format", "requirements") == 0
+    lines = capsys.readouterr().out.splitlines()
+    # pip strips comments; `--hash` itself would make it ask for one of everything that torch requires.
+    read = [requirement for line in lines if (requirement := line.partition("#")[0].strip())]
+    assert read == ["torch==2.7.1"]
+    assert any("--hash=sha256:" in line for line in lines)
+
+
+def test_the_installer_decides_whose_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = ("torch", *PASCAL, "--installer", "uv", "--format", "commands")
+    for command in (("plan",), ("install", "--dry-run")):
+        assert run(*command, *plan) == 0
+        assert all(line.startswith("uv pip install ") for line in capsys.readouterr().out.splitlines())
+    assert run("install", *plan) == 2
+    assert "--dry-run" in capsys.readouterr().err
+
+
+def test_the_line_of_what_was_passed_over_can_be_pasted_and_tells_of_the_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("plan", "torch<2.9", *PASCAL) == 0
+    said = capsys.readouterr().out
+    assert "passed over  torch 2.8.0+cu129 (kernel-coverage: needs code for sm_61" in said
+    assert "`pascal-install explain 'torch<2.9'`" in said
+
+
+def test_a_jetson_is_told_why_code_for_a_lower_number_is_not_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    jetson = ("--gpu", "Jetson AGX Orin", "--platform", "linux_aarch64", "--python-version", "3.12")
+    assert run("plan", "torch==2.6.0", *jetson) == 3
+    assert "a Jetson or DRIVE device runs only code that was made for it" in capsys.readouterr().out
+    assert run("plan", "torch==2.8.0", "--gpu", "P100", "--platform", "win_amd64", "--python-version", "3.11") == 3
+    assert "Jetson" not in capsys.readouterr().out
+
+
+def test_explain_without_a_plan_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "exllamav2", "--gpu", "GTX 980") == 3
+    assert "nothing published serves: exllamav2" in capsys.readouterr().out
+    assert run("explain", "exllamav2", "--gpu", "GTX 980", "--format", "json") == 3
+    assert json.loads(capsys.readouterr().out)["error"]["rule"] == "kernel-coverage"
+
+
 def test_explain_lists_every_candidate_with_its_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("explain", "exllamav2", *PASCAL, "--verbose") == 0
+    assert run("explain", "exllamav2", *PASCAL) == 0
     said = capsys.readouterr().out
     assert "picked  0.3.2+cu124.torch2.6.0 (github)" in said
     assert "kernel-coverage: needs code for sm_61" in said
+    assert said.count("  [exllamav2@v0.3.2:.github") > 1  # each with its source
     assert run("explain", "exllamav2", *PASCAL, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["picked"][1].startswith("exllamav2-0.3.2+cu124.torch2.6.0-cp312")
@@ -115,6 +176,17 @@ def test_info_tells_how_each_fact_was_found(capsys: pytest.CaptureFixture[str]) 
     found = json.loads(capsys.readouterr().out)
     assert found["support"][0]["last_driver_branch"] == 580
     assert {step["method"] for step in found["host"]["steps"]} >= {"--gpu", "--driver"}
+
+
+def test_info_without_a_gpu_is_one_document_with_the_error_in_it(tmp_path: Path) -> None:
+    settings = fake_nvml_env(build_fake_nvml(tmp_path), init=9)
+    command = [sys.executable, "-m", "pascal_install", "info", "--format", "json"]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    found = json.loads(done.stdout)
+    assert found["error"]["rule"] == "driver-not-loaded"
+    assert found["target"]["executable"]
+    assert done.stderr.startswith("error: the NVIDIA driver is installed")
 
 
 def test_inspect_names_what_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -177,7 +177,8 @@ def test_a_call_that_never_ends_is_given_up(library: Path) -> None:
         ({"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [0]),
         ({"CUDA_VISIBLE_DEVICES": " 1 ", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [1]),
         ({"CUDA_VISIBLE_DEVICES": "1,-1,0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, [1]),
-        ({"CUDA_VISIBLE_DEVICES": "0"}, [0, 1]),  # fastest first: it is not known which one
+        ({"CUDA_VISIBLE_DEVICES": "0"}, [0]),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, [1]),
         ({"CUDA_VISIBLE_DEVICES": "GPU-22222222"}, [1]),
         ({"CUDA_VISIBLE_DEVICES": "gpu-1111"}, [0]),
         ({"CUDA_VISIBLE_DEVICES": "GPU-"}, []),  # begins both
@@ -199,10 +200,18 @@ def test_hidden_devices(library: Path, empty: Path, settings: dict[str, str], ex
     assert found.code == ("" if expected else "all-hidden")
 
 
+def test_an_index_among_unlike_cards_is_read_as_nvidia_smi_counts_and_said(library: Path, empty: Path) -> None:
+    found = detect({**fake_nvml_env(library, BOTH), "CUDA_VISIBLE_DEVICES": "1"}, root=empty)
+    assert found.visible == [1]
+    assert found.steps["CUDA_VISIBLE_DEVICES"] == "assumed"
+    assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in found.details["CUDA_VISIBLE_DEVICES"]
+
+
 def test_an_index_among_like_cards_is_clear(library: Path, empty: Path) -> None:
     twin = GTX_1080_TI._replace(uuid="GPU-44444444")
     found = detect({**fake_nvml_env(library, [GTX_1080_TI, twin]), "CUDA_VISIBLE_DEVICES": "1"}, root=empty)
     assert found.visible == [1]
+    assert found.steps["CUDA_VISIBLE_DEVICES"] == "read"
 
 
 @pytest.mark.parametrize(

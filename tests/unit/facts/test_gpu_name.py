@@ -64,6 +64,7 @@ NAMES = (
         ("NVIDIA GeForce GTX 1080 Ti", "GeForce GTX 1080 Ti", "6.1"),
         ("GeForce® GTX 1080Ti", "GeForce GTX 1080 Ti", "6.1"),
         ("GTX 1080 Ti 11GB", "GeForce GTX 1080 Ti", "6.1"),
+        ("13.0", "compute capability 13.0", "13.0"),  # newer than the table
         ("Tesla P40 24 GB", "Tesla P40", "6.1"),
         ("GTX 1080", "GeForce GTX 1080", "6.1"),
         ("Tesla P40", "Tesla P40", "6.1"),
@@ -108,6 +109,7 @@ def test_names_as_people_write_them(text: str, name: str, capability: str) -> No
         ("GeForce 10 series", "GTX 1080 Ti (6.1)"),
         ("GTX 1000", "GTX 1080 Ti (6.1)"),
         ("Titan", "TITAN V (7.0)"),
+        ("pascal", "Tesla P40 (6.1)"),
         ("Titan X", "GeForce GTX TITAN X (5.2)"),
         ("Quadro", "Quadro RTX 6000 (7.5)"),
         ("RTX 6000", "RTX 6000 Ada Generation (8.9)"),
@@ -122,7 +124,15 @@ def test_what_means_several_cards_asks_for_one(text: str, candidate: str) -> Non
 
 @pytest.mark.parametrize(
     ("text", "near"),
-    [("GTX 1090 Ti", "GeForce GTX 1080 Ti"), ("P41", "Tesla P40"), ("RTX 1080", "GTX 1080"), ("RTX 4O90", "RTX 4090")],
+    [
+        ("GTX 1090 Ti", "GeForce GTX 1080 Ti"),
+        ("P41", "Tesla P40"),
+        ("RTX 1080", "GTX 1080"),
+        ("RTX 4O90", "RTX 4090"),
+        ("EVGA GTX 1080 Ti FTW3 Elite Gaming Black Edition", "GeForce GTX 1080 Ti"),
+        ("6.9", "7.0"),
+        ("sm_83", "8.6"),
+    ],
 )
 def test_an_unknown_name_gets_the_nearest(text: str, near: str) -> None:
     with pytest.raises(UsageError) as caught:

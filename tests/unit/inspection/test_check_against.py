@@ -45,6 +45,34 @@ def test_another_python_is_told_by_the_files_name(tmp_path: Path) -> None:
     assert Pair(tmp_path).check("ext/_C.cpython-310-x86_64-linux-gnu.so") == ["other-python"]
 
 
+def test_another_python_in_the_name_of_the_wheel_alone_is_a_warning(tmp_path: Path) -> None:
+    built = Pair(tmp_path)
+    built.check()
+    for tag, expected in (("cp310-cp310", ["other-python"]), ("cp312-cp312", []), ("cp38-abi3", []), ("py3-none", [])):
+        wheel = (tmp_path / "ext.whl").rename(tmp_path / f"ext-1-{tag}-linux_x86_64.whl")
+        found = check_pair(str(wheel), str(tmp_path / "torch.whl"))
+        assert ([finding.id for finding in found.findings], found.loads) == (expected, True), tag
+        wheel.rename(tmp_path / "ext.whl")
+
+
+def test_another_machine_is_one_finding(tmp_path: Path) -> None:
+    built = Pair(tmp_path)
+    built.check()
+    foreign = bytearray(built.extension.read_bytes())
+    foreign[18:20] = (183).to_bytes(2, "little")
+    (tmp_path / "_C.so").write_bytes(foreign)
+    (finding,) = check_pair(str(tmp_path / "_C.so"), str(tmp_path / "torch.whl")).findings
+    assert (finding.id, finding.evidence) == ("other-machine", "_C.so is for aarch64, torch for x86_64")
+
+
+def test_of_windows_libraries_nothing_is_said(tmp_path: Path) -> None:
+    Pair(tmp_path).check()
+    wheel = tmp_path / "ext-1-cp312-cp312-win_amd64.whl"
+    wheel.write_bytes(pack_wheel({"ext/_C.pyd": b"MZ"}))
+    (finding,) = check_pair(str(wheel), str(tmp_path / "torch.whl")).findings
+    assert (finding.id, finding.severity) == ("unreadable-library", "warning")
+
+
 def test_a_module_for_every_python_fits_by_the_one_for_torchs(tmp_path: Path) -> None:
     # vllm 0.25 to 0.31 carry DeepGEMM's module for Python 3.10 to 3.14.
     pair = Pair(tmp_path)

@@ -134,7 +134,7 @@ def site_dir(tmp_path: Path) -> Path:
         "torch/version.py": torch_version_file("12.4"),
     }
     add_distribution(folder, "torch", "2.6.0", torch)
-    libraries = {"nvidia/cublas/lib/libcublas.so.12": ASSETS / "libfastpath.so"}
+    libraries = {"nvidia/cublas/lib/libcublasLt.so.12": ASSETS / "libfastpath.so"}
     add_distribution(folder, "nvidia-cublas-cu12", "12.4", libraries)
     return folder
 
@@ -147,6 +147,27 @@ def test_in_an_environment_the_weakest_distribution_decides(site_dir: Path) -> N
     report = inspect_environment([str(site_dir), str(site_dir)])
     assert kind(report, PASCAL) == ("none", "extension_C.so")
     assert report.cuda_label == "cu124"
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["nvidia/cudnn/lib/libcudnn_ops.so.9", "nvidia/cublas/lib/libcublas.so.12", "nvidia/nccl/lib/libnccl.so.2"],
+)
+def test_what_torch_needs_decides_where_it_serves_a_gpu_worse(site_dir: Path, member: str) -> None:
+    torch: dict[str, bytes | Path] = {
+        "torch/lib/libtorch_cuda.so": ASSETS / "libpascal.so",
+        "torch/version.py": torch_version_file("12.4"),
+    }
+    add_distribution(site_dir, "torch", "2.6.0", torch)
+    add_distribution(site_dir, "nvidia-needed", "1", {member: ASSETS / "libfastpath.so"})
+    others: dict[str, bytes | Path] = {
+        "x.libs/libcublas.so.12": ASSETS / "libfastpath.so",
+        "nvidia/cu13/lib/libcublas.so.13": ASSETS / "libfastpath.so",
+    }
+    add_distribution(site_dir, "other", "1", others)
+    assert kind(inspect_environment([str(site_dir)]), PASCAL) == ("none", member)
+    add_distribution(site_dir, "nvidia-needed", "2", {member: ASSETS / "libpascal.so"})
+    assert kind(inspect_environment([str(site_dir)]), PASCAL) == ("cubin", "torch/lib/libtorch_cuda.so")
 
 
 def test_an_environment_is_known_by_its_root_or_by_its_packages(site_dir: Path, tmp_path: Path) -> None:
@@ -167,7 +188,7 @@ def test_a_library_made_for_each_cuda_is_judged_by_the_torch_beside_it(site_dir:
 
 def test_a_distribution_is_found_by_any_spelling_of_its_name(site_dir: Path) -> None:
     report = inspect_distribution("NVIDIA_cublas.cu12", [str(site_dir)])
-    assert [binary.member for binary in report.binaries] == ["nvidia/cublas/lib/libcublas.so.12"]
+    assert [binary.member for binary in report.binaries] == ["nvidia/cublas/lib/libcublasLt.so.12"]
     with pytest.raises(TargetError, match="not installed"):
         inspect_distribution("absent", [str(site_dir)])
 

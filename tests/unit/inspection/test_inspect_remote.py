@@ -12,7 +12,7 @@ from pascal_install.errors import NetworkError
 from pascal_install.fetch import Fetcher
 from pascal_install.fetch.fetcher import RemoteFile
 from pascal_install.inspection.remote import inspect_url, list_url
-from pascal_install.inspection.subject import wheel_architectures
+from pascal_install.inspection.subject import wheel_code
 from pascal_install.inspection.wheel import inspect_wheel
 from pascal_install.model.cuda import ComputeCapability
 from support.device_code import CUBIN, incompressible, pack_elf, pack_entry, pack_fatbin, pack_wheel
@@ -114,8 +114,8 @@ def test_afar_and_on_disk_it_is_the_same(served: tuple[str, Counted], wheel: byt
     url, fetcher = served
     path = str(tmp_path / "torch-2.6.0-cp312-cp312-linux_x86_64.whl")
     Path(path).write_bytes(wheel)
-    assert wheel_architectures(url, fetcher) == wheel_architectures(path)
-    assert [str(target) for target in wheel_architectures(path)] == ["sm_60", "sm_70"]
+    assert wheel_code(url, fetcher) == wheel_code(path)
+    assert [str(target) for target in wheel_code(path).architectures] == ["sm_60", "sm_70"]
     assert inspect_url(url, fetcher).parts == inspect_wheel(path).parts
 
 
@@ -157,7 +157,7 @@ def test_the_command_says_beforehand_how_much_it_fetches(
     arguments = ["inspect", served[0], "--gpu", "6.1", *mirror.options, *extra]
     assert main(arguments, {}) == 0
     out, err = capsys.readouterr()
-    assert "sm_61: yes, cubin sm_60 in libtorch_cuda.so" in out
+    assert "sm_61: yes, cubin sm_60 in torch/lib/libtorch_cuda.so" in out
     told, *_, last = err.splitlines()
     assert told == "torch-2.6.0-cp312-cp312-linux_x86_64.whl: at most 31.5 MB to fetch"
     assert last.startswith("fetched 1 file, ")

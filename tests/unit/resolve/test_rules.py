@@ -4,6 +4,7 @@ import pytest
 
 from pascal_install.errors import UsageError
 from pascal_install.model.build import Release
+from pascal_install.model.cuda import CudaVersion
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Rejection
@@ -62,6 +63,11 @@ def test_ptx_needs_a_driver_that_knows_its_toolkit() -> None:
     assert has_kernels(release, context(release, host=facts.host("6.1", cuda="12.4"))) is None
     assert has_kernels(release, context(release, host=facts.host("6.1", cuda="12.2"))) is not None
     assert has_kernels(release, context(release, host=facts.host("6.1", driver=""))) is None
+    read = release._replace(variant="any", ptx_cuda=CudaVersion(12, 9))
+    rejected = has_kernels(read, context(read, host=facts.host("6.1", cuda="12.8")))
+    assert rejected is not None
+    assert "its PTX needs a driver for CUDA 12.9" in rejected.found
+    assert has_kernels(read, context(read, host=facts.host("6.1", cuda="12.9"))) is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +111,14 @@ def test_requirement_is_read_as_packaging_reads_it() -> None:
 def test_unreadable_requirement_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match=r"torch=2\.6"):
         context(request=facts.request("torch=2.6"))
+
+
+def test_what_is_asked_of_pypi_never_comes_from_elsewhere() -> None:
+    only = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)  # as on Windows, where PyPI has no CUDA build
+    rejection = comes_from_wanted_publisher(only, context(only, request=facts.request("torch", torch_source="pypi")))
+    assert rejection is not None
+    assert rejection.rule == "publisher"
+    assert comes_from_wanted_publisher(only, context(only)) is None
 
 
 def test_publisher_decides_only_where_both_publish() -> None:
@@ -220,8 +234,14 @@ def test_what_is_compiled_on_the_machine_runs_on_everything_newer() -> None:
     assert rejection.found == "jit_70"
 
 
-def test_a_driver_of_windows_belongs_to_the_branch_of_its_ten() -> None:
+def test_a_driver_of_windows_belongs_to_the_branch_of_its_ten_in_wsl_too() -> None:
     release = facts.release("torch", "2.6.0+cu124", facts.PASCAL_ARCHS)
-    for driver, os, dropped in (("581.80", "windows", False), ("591.44", "windows", True), ("581.80", "linux", True)):
+    for driver, os, dropped in (
+        ("581.80", "windows", False),
+        ("591.44", "windows", True),
+        ("581.80", "linux", False),
+        ("590.44.01", "linux", True),
+        ("595.45.04", "linux", True),
+    ):
         rejection = driver_drives_gpu(release, context(release, host=facts.host("6.1", driver=driver, os=os)))
         assert (rejection is not None) is dropped
