@@ -138,9 +138,9 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
     if own:
         unknown = tuple(name for name in catalogue.unknown if name not in own)
         catalogue = catalogue._replace(packages={**catalogue.packages, **own}, unknown=unknown)
-    for wanted in asked:
-        if wanted.name in catalogue.unknown and not wanted.specifier:
-            _check_for_slip(wanted, package_names(overlay=settings.catalogue, user=user, cache_dir=cache))
+    for each in asked:
+        if each.name in catalogue.unknown and not each.specifier:
+            _check_for_slip(each, package_names(overlay=settings.catalogue, user=user, cache_dir=cache))
     return Facts(request, host, target, catalogue)
 
 

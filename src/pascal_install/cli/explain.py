@@ -45,5 +45,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         from pascal_install.report.explanation import explanation
         from pascal_install.report.fit import columns_of, fit
 
-        sys.stdout.write(explanation(found, problem, color=wants_color(options, environ)))
+        words = explanation(found, problem, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     return 0 if found.picks else UnsatisfiableError.exit_code

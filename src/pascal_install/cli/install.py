@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import (
+    FORMATS,
+    add_installer,
+    add_network,
+    add_output,
+    add_resolving,
+    lock_of,
+    settings_of,
+)
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError, UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pascal_install.report.fit import fit
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,14 +60,19 @@ def error(failure: PascalInstallError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False) -> str:
-    """Word a plan: what was found, what was picked and why, what was passed over, what would run."""
+def plan(
+    answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False, columns: int = 0
+) -> str:
+    """Word a plan: what was found, what was picked and why, what was passed over, what would run.
+
+    `columns`: how wide the terminal is, 0 for none. Commands are never broken: people copy them.
+    """
     style = Style(color=color)
     lines = [*facts(answer.host, answer.target, style), ""]
     if answer.problem is not None:
         lines += no_plan(answer.request, answer.problem, style)
-        return "\n".join(lines) + "\n"
-    lines += picks(answer.pins, style)
+        return fit("\n".join(lines) + "\n", columns)
+    lines += picks(answer.pins, style, columns)
     if answer.is_complete:
         return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
     lines += [
@@ -76,8 +82,8 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
     by_hand = commands(answer, mirrors, installer).splitlines()
-    lines += ["", style.strong("the same by hand"), *(f"  {line}" for line in by_hand)]
-    return "\n".join(lines) + "\n"
+    words = fit("\n".join([*lines, ""]) + "\n", columns)
+    return "\n".join([words + style.strong("the same by hand"), *(f"  {line}" for line in by_hand)]) + "\n"
 
 
 def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
