@@ -141,7 +141,7 @@ def test_the_line_of_what_was_passed_over_can_be_pasted_and_tells_of_the_machine
 ) -> None:
     assert run("plan", "torch<2.9", *PASCAL) == 0
     said = capsys.readouterr().out
-    assert "passed over  torch 2.8.0+cu129 (kernel-coverage: needs code for sm_61" in said
+    assert "passed over  torch 2.8.0+cu129 (kernel-coverage: no code for sm_61" in said
     assert "`pascal-install explain 'torch<2.9'`" in said
 
 
