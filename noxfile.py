@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "layers", "tests"]
@@ -54,8 +57,9 @@ def real(session: nox.Session) -> None:
 @nox.session
 def dist(session: nox.Session) -> None:
     """Build the wheel, install it alone and run it."""
+    folder = Path(session.create_tmp(), "dist")
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run
     session.install("build")
-    session.run("python", "-m", "build", "--outdir", session.create_tmp())
-    wheel = next(path for path in __import__("pathlib").Path(session.create_tmp()).glob("*.whl"))
-    session.install(str(wheel))
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.install(*map(str, folder.glob("*.whl")))
     session.run("pascal-install", "plan", "exllamav2", "--gpu", "GTX 1080 Ti", "--driver", "580.95.05")

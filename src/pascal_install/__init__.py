@@ -22,9 +22,9 @@ def plan(*packages: str, **settings: Unpack[SettingsFields]) -> Plan:
     """
     import os
 
-    from pascal_install.api import Settings, make_plan
+    from pascal_install.api import make_plan, make_settings
 
-    return make_plan(packages, Settings(**settings), os.environ)
+    return make_plan(packages, make_settings(settings), os.environ)
 
 
 def install(*packages: str, **settings: Unpack[SettingsFields]) -> Installed:
@@ -35,7 +35,7 @@ def install(*packages: str, **settings: Unpack[SettingsFields]) -> Installed:
     import os
 
     from pascal_install.actions import make_install
-    from pascal_install.api import Settings
+    from pascal_install.api import make_settings
     from pascal_install.installation.hooks import SILENT
 
-    return make_install(packages, Settings(**settings), os.environ, SILENT)
+    return make_install(packages, make_settings(settings), os.environ, SILENT)

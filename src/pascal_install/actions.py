@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pascal_install.api import (
     Settings,
     cache_dir,
@@ -177,7 +179,7 @@ def _options(
     settings: Settings, environ: Mapping[str, str], catalogue: Catalogue, progress: Progress | None
 ) -> Options:
     return Options(
-        environ=environ,
+        environ=_with_cert(environ, settings.cert),
         cache_dir=cache_dir(environ),
         make_fetcher=lambda: make_fetcher(settings, environ),
         mirrors=settings.mirrors,
@@ -186,6 +188,14 @@ def _options(
         offline=settings.offline,
         progress=progress,
     )
+
+
+def _with_cert(environ: Mapping[str, str], cert: str) -> Mapping[str, str]:
+    """Let --cert go before what the person has set for pip. requests, in pip too, puts its own variables first."""
+    if not cert:
+        return environ
+    kept = {name: text for name, text in environ.items() if name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    return {**kept, "PIP_CERT": os.path.abspath(cert)}
 
 
 def _resolve_and(
@@ -240,7 +250,7 @@ def _is_unreachable(plan: Plan, fetcher: Fetcher) -> bool:
     if torch is None or not torch.build.wheel.url:
         return False
     try:
-        fetcher.head(torch.build.wheel.url)
+        fetcher.in_haste().head(torch.build.wheel.url)
     except NetworkError:
         return True
     return False

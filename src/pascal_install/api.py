@@ -23,7 +23,7 @@ from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     from pascal_install.fetch import Fetcher
     from pascal_install.installation.own_wheels import Named, Own
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     class SettingsFields(TypedDict, total=False):
         """The same fields as keyword arguments."""
 
-        gpus: tuple[str, ...]
+        gpus: Sequence[str] | str
         driver: str
         python: str
         platform: str
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         torch_source: str
         allow_unconfirmed: bool
         catalogue: str
-        mirrors: tuple[Mirror, ...]
+        mirrors: Sequence[Mirror | str]
         cert: str
         offline: bool
         wheelhouse: str
@@ -77,6 +77,25 @@ class Settings(NamedTuple):
     offline: bool = False
     wheelhouse: str = ""
     installer: str = "pip"
+
+
+def make_settings(given: SettingsFields) -> Settings:
+    """Read settings that a program gives: one GPU may stand alone, and mirrors may be written `FROM=TO`.
+
+    Raises TypeError for a setting that there is not, and UsageError for a mirror that cannot be read.
+    """
+    fields: dict[str, Any] = dict(given)
+    strange = [name for name in fields if name not in Settings._fields]
+    if strange:
+        raise TypeError(f"there is no setting {', '.join(strange)}; there are {', '.join(Settings._fields)}")
+    if "gpus" in fields:
+        fields["gpus"] = (fields["gpus"],) if isinstance(fields["gpus"], str) else tuple(fields["gpus"])
+    if "mirrors" in fields:
+        from pascal_install.model.address import parse_mirror
+
+        mirrors = (fields["mirrors"],) if isinstance(fields["mirrors"], str) else fields["mirrors"]
+        fields["mirrors"] = tuple(parse_mirror(one) if isinstance(one, str) else one for one in mirrors)
+    return Settings(**fields)
 
 
 class Facts(NamedTuple):
@@ -119,9 +138,9 @@ def find_facts(packages: Sequence[str], settings: Settings, environ: Mapping[str
     if own:
         unknown = tuple(name for name in catalogue.unknown if name not in own)
         catalogue = catalogue._replace(packages={**catalogue.packages, **own}, unknown=unknown)
-    for wanted in asked:
-        if wanted.name in catalogue.unknown and not wanted.specifier:
-            _check_for_slip(wanted, package_names(overlay=settings.catalogue, user=user, cache_dir=cache))
+    for each in asked:
+        if each.name in catalogue.unknown and not each.specifier:
+            _check_for_slip(each, package_names(overlay=settings.catalogue, user=user, cache_dir=cache))
     return Facts(request, host, target, catalogue)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pascal_install import plan
+from pascal_install.errors import UsageError
 from support.environments import clean_environ
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,16 @@ def test_the_python_interface_ends_like_the_command_line() -> None:
     done = run([sys.executable, str(EXAMPLES / "use_api.py"), "GTX 980", "580.95.05"])
     assert done.returncode == 3
     assert "sm_52" in done.stderr
+
+
+def test_the_python_interface_reads_what_people_write() -> None:
+    machine = {"driver": "580.95.05", "platform": "linux_x86_64", "python_version": "3.12"}
+    answer = plan("exllamav2", gpus="6.1", mirrors=["https://github.com=https://mirror.example/gh"], **machine)  # type: ignore[arg-type]
+    assert [pin.build.release.version for pin in answer.pins] == ["2.6.0+cu124", "0.3.2+cu124.torch2.6.0"]
+    with pytest.raises(TypeError, match="there is no setting gpu; there are gpus, driver"):
+        plan("exllamav2", gpu="6.1")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="cannot read the mirror"):
+        plan("exllamav2", gpus="6.1", mirrors="https://github.com", **machine)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX script")

@@ -312,6 +312,37 @@ def test_a_fault_of_the_network_changes_nothing(world: World, fault: str) -> Non
     assert execute(world.plan, world.options).status == "installed"
 
 
+@pytest.mark.parametrize("fault", ["403", "500", "login-page", "reset"])
+def test_the_second_host_serves_a_pin_whose_size_nobody_told(world: World, fault: str) -> None:
+    torch = world.plan.pins[0]
+    second = torch.build.wheel.url.replace("download.", "download-r2.")
+    wheel = torch.build.wheel._replace(size_bytes=None, mirrors=(second,))
+    plan = world.plan._replace(pins=(torch._replace(build=torch.build._replace(wheel=wheel)), world.plan.pins[1]))
+    world.mirror.fault(fault, "download.pytorch.org/*/torch-2.6.0*.whl", times=None)
+    assert execute(plan, world.options).status == "installed"
+    assert world.mirror.bodies("download-r2.pytorch.org/*/torch-2.6.0*.whl")
+
+
+def test_where_every_host_of_a_pin_fails_both_are_named(world: World) -> None:
+    torch = world.plan.pins[0]
+    second = torch.build.wheel.url.replace("download.", "download-r2.")
+    wheel = torch.build.wheel._replace(size_bytes=None, mirrors=(second,))
+    plan = world.plan._replace(pins=(torch._replace(build=torch.build._replace(wheel=wheel)), world.plan.pins[1]))
+    world.mirror.fault("403", "*/torch-2.6.0*.whl", times=None)
+    with pytest.raises(NetworkError) as caught:
+        execute(plan, world.options)
+    assert "download.pytorch.org" in caught.value.summary
+    assert "download-r2.pytorch.org" in caught.value.cause
+
+
+def test_an_index_without_a_project_is_no_failure_of_pip(world: World) -> None:
+    world.mirror.fault("404", "pypi.test/simple/*", times=None)
+    with pytest.raises(NetworkError) as caught:
+        execute(world.plan, world.options)
+    assert caught.value.code == "not-found"
+    assert "404" in caught.value.cause
+
+
 @pytest.mark.parametrize("fault", ["403", "500", "login-page"])
 def test_a_broken_index_page_is_no_missing_distribution(world: World, fault: str) -> None:
     before = listing(world.venv)

@@ -13,6 +13,7 @@ import pytest
 from support.installs import ARCHITECTURES, TAG, listing
 from support.mirror import PYTORCH, Mirror
 from support.person import GPU, Person, make_person
+from support.real_names import make_certificate
 
 pytestmark = pytest.mark.skipif(
     not (3, 10) <= sys.version_info[:2] <= (3, 13), reason="exllamav2 0.3.2 has wheels for Python 3.10 to 3.13"
@@ -99,3 +100,17 @@ def test_json_tells_what_changed(person: Person) -> None:
     changes = {change["name"]: change for change in done["outcome"]["changes"]}
     assert changes["torch"] == {"kind": "install", "name": "torch", "before": None, "after": "2.6.0+cu124"}
     assert done["outcome"]["verified"]["architectures"] == list(ARCHITECTURES)
+
+
+def test_cert_counts_for_the_wheels_and_for_the_persons_index(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "IP:127.0.0.1")
+    with Mirror(certificate=str(certificate.server)) as server:
+        person = make_person(tmp_path, server)
+        before = listing(person.world.venv)
+        refused = person.types("exllamav2", *GPU)
+        assert refused.code == 7
+        assert "the secure connection to 127.0.0.1" in refused.err
+        assert "--cert" in refused.err
+        assert listing(person.world.venv) == before
+        done = person.types("exllamav2", *GPU, "--cert", str(certificate.bundle))
+        assert done.code == 0, done.err

@@ -15,18 +15,19 @@ SUBCOMMANDS: Mapping[str, str] = {
     "check": "is it true: every field and row, the real wheels, the addresses, the symbols",
 }
 
-
-class _Parser(Parser):
-    def flags(self) -> list[str]:
-        """Name the options of all sub-commands: completion looks at the command only."""
-        return sorted({flag for name in SUBCOMMANDS for flag in _module(name).parser({}).flags()})
+EXAMPLES = """\
+examples:
+  pascal-install catalogue list torch exllamav2      what it holds of these, and how old that is
+  pascal-install catalogue check                     is every field and row sound?
+  pascal-install catalogue refresh torch --dry-run   what has been published since
+"""
 
 
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the parser of the bare command, which only tells its sub-commands."""
     width = max(map(len, SUBCOMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in SUBCOMMANDS.items())
-    built = _Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n")
+    built = Parser("catalogue", "The data behind every answer.", environ, f"sub-commands:\n{lines}\n\n{EXAMPLES}")
     built.word("subcommand", "each has its own --help", choices=tuple(SUBCOMMANDS))
     return built
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import carry_out_mend, find_case, undo_killed
 from pascal_install.api import Settings
-from pascal_install.cli.options import add_network, add_output, settings_of
+from pascal_install.cli.options import add_installer, add_network, add_output, settings_of
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
@@ -20,6 +20,7 @@ from pascal_install.errors import InstallerError, TargetError, UsageError
 from pascal_install.model.finding import Finding
 from pascal_install.report.diagnosis import diagnosis, diagnosis_document, mending
 from pascal_install.report.document import to_json
+from pascal_install.report.fit import columns_of, fit
 
 FOUND_PROBLEMS = 10
 
@@ -43,7 +44,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built.value("--python", "the target: a path or a version (default: the active environment)", metavar="PYTHON")
     built.value("--torch-source", "who publishes the torch that is picked", choices=("pytorch", "pypi", "auto"))
     built.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
-    built.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
+    add_installer(built)
     add_network(built)
     add_output(built)
     return built
@@ -141,6 +142,6 @@ def _print(
         sys.stdout.write(to_json(diagnosis_document(host, target, findings, mend, before)))
         return
     color = wants_color(options, case.environ)
-    sys.stdout.write(diagnosis(host, target, findings, color=color))
+    sys.stdout.write(fit(diagnosis(host, target, findings, color=color), columns_of(sys.stdout)))
     plan = mending(mend, color=color)
     sys.stdout.write(f"\n{plan}" if plan else "")

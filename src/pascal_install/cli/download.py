@@ -12,6 +12,7 @@ from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
 from pascal_install.errors import UnsatisfiableError
+from pascal_install.report.fit import columns_of
 
 EPILOG = """\
 examples:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if names is None:
         from pascal_install.report import text
 
-        sys.stdout.write(text.plan(plan, color=color))
+        sys.stdout.write(text.plan(plan, color=color, columns=columns_of(sys.stdout)))
         return UnsatisfiableError.exit_code
     sys.stdout.write(f"{len(names)} wheels, pylock.toml and requirements.txt in {options.dest}\n")
     return 0

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pascal_install.api import find_facts
-from pascal_install.cli.options import add_output, add_resolving, packages_of, settings_of
+from pascal_install.cli.options import add_network, add_output, add_resolving, packages_of, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError
@@ -25,6 +25,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     description = "Every candidate, newest first, and each rule that passed it over: what it needed, and what it found."
     built = Parser("explain", description, environ, EPILOG)
     add_resolving(built)
+    add_network(built)
     add_output(built)
     return built
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stdout.write(to_json(explanation_document(found, problem)))
     else:
         from pascal_install.report.explanation import explanation
+        from pascal_install.report.fit import columns_of, fit
 
-        sys.stdout.write(explanation(found, problem, color=wants_color(options, environ)))
+        words = explanation(found, problem, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     return 0 if found.picks else UnsatisfiableError.exit_code

@@ -14,6 +14,7 @@ from pascal_install.errors import HostError
 from pascal_install.facts.host import require_gpus
 from pascal_install.model.gpu import HostFacts
 from pascal_install.model.request import Request
+from pascal_install.report.fit import columns_of, fit
 from pascal_install.resolve.context import make_context
 from pascal_install.resolve.support import support_of
 from pascal_install.value import TYPE_CHECKING
@@ -21,10 +22,17 @@ from pascal_install.value import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+EPILOG = """\
+examples:
+  pascal-install info
+  pascal-install info --gpu "Tesla P40" --driver 550.163        what that machine could run
+  pascal-install info --python ./venv --format json
+"""
+
 
 def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
-    built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ)
+    built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ, EPILOG)
     add_machine(built)
     add_output(built)
     return built
@@ -48,13 +56,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         from pascal_install.report.machine import machine
 
-        sys.stdout.write(machine(host, target, support, color=wants_color(options, environ)))
+        words = machine(host, target, support, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     if problem is None:
         return 0
     from pascal_install.report import text
 
     sys.stdout.flush()
-    sys.stderr.write(text.error(problem))
+    sys.stderr.write(fit(text.error(problem), columns_of(sys.stderr)))
     return problem.exit_code
 
 

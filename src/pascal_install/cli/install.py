@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.cli.options import (
+    FORMATS,
+    add_installer,
+    add_network,
+    add_output,
+    add_resolving,
+    lock_of,
+    settings_of,
+)
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UnsatisfiableError, UsageError
@@ -32,7 +40,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("install", "Resolve, fetch, change the environment in one step, verify.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    built.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
+    add_installer(built)
     built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
     add_output(built, FORMATS)
     return built
@@ -63,7 +71,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
         sys.stdout.write(to_json(outcome_document(done.plan, done.outcome)))
     else:
+        from pascal_install.report.fit import columns_of, fit
         from pascal_install.report.outcome import outcome
 
-        sys.stdout.write(outcome(done.plan, done.outcome, color=wants_color(options, environ)))
+        words = outcome(done.plan, done.outcome, color=wants_color(options, environ))
+        sys.stdout.write(fit(words, columns_of(sys.stdout)))
     return 0 if done.outcome else UnsatisfiableError.exit_code

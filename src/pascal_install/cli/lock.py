@@ -13,6 +13,7 @@ from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
 from pascal_install.cli.watch import Watch
 from pascal_install.errors import DataError, UnsatisfiableError, UsageError
+from pascal_install.report.fit import columns_of
 
 EPILOG = """\
 examples:
@@ -48,7 +49,7 @@ def write_lock(options: Options, output: str, environ: Mapping[str, str]) -> int
     if text is None:
         from pascal_install.report import text as words
 
-        sys.stdout.write(words.plan(plan, color=wants_color(options, environ)))
+        sys.stdout.write(words.plan(plan, color=wants_color(options, environ), columns=columns_of(sys.stdout)))
         return UnsatisfiableError.exit_code
     if output == "-":
         sys.stdout.write(text)

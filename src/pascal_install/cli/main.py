@@ -154,9 +154,10 @@ def _wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 def _tell(error: PascalInstallError, *, wants_json: bool) -> None:
     from pascal_install.report import text
+    from pascal_install.report.fit import columns_of, fit
 
     if wants_json:
         from pascal_install.report.document import error_document, to_json
 
         sys.stdout.write(to_json(error_document(error)))
-    sys.stderr.write(text.error(error))
+    sys.stderr.write(fit(text.error(error), columns_of(sys.stderr)))

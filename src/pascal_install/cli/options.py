@@ -50,6 +50,11 @@ def add_network(parser: Parser) -> None:
     parser.switch("--offline", "no network")
 
 
+def add_installer(parser: Parser) -> None:
+    """Add who installs."""
+    parser.value("--installer", "who installs what was fetched", choices=("pip", "uv"))
+
+
 def add_output(parser: Parser, formats: Sequence[str] = ("text", "json")) -> None:
     """Add how the answer prints."""
     parser.value("--format", "how the answer prints on stdout", choices=formats)

@@ -108,10 +108,6 @@ class Parser:
         """Give the values that an environment variable holds, separated by `;`."""
         return [part.strip() for part in self._preset(flag).split(";") if part.strip()]
 
-    def flags(self) -> list[str]:
-        """Name every long option, for shell completion."""
-        return sorted(["--help", *(one.names[-1] for one in self.declared if one.names[-1].startswith("--"))])
-
     def parse_args(self, arguments: Sequence[str]) -> Options:
         """Read a command line. Raises UsageError; `--help` prints and leaves the program."""
         values = self.read_plain(arguments)

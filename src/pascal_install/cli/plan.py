@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from pascal_install.api import make_plan
-from pascal_install.cli.options import FORMATS, add_network, add_output, add_resolving, lock_of, settings_of
+from pascal_install.api import Settings, make_plan
+from pascal_install.cli.options import (
+    FORMATS,
+    add_installer,
+    add_network,
+    add_output,
+    add_resolving,
+    lock_of,
+    settings_of,
+)
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.errors import UnsatisfiableError, UsageError
+from pascal_install.report.fit import columns_of
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    built.value("--installer", "whose commands are shown", choices=("pip", "uv"))
+    add_installer(built)
     add_output(built, FORMATS)
     return built
 
@@ -53,7 +62,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         # A file of requirements or a script of commands must not be filled with an explanation.
         sys.stderr.write(render(answer, "text"))
     else:
-        sys.stdout.write(render(answer, form, settings, color=color))
+        sys.stdout.write(render(answer, form, settings, color=color, columns=columns_of(sys.stdout)))
     return UnsatisfiableError.exit_code if answer.problem is not None else 0
 
 
@@ -66,7 +75,7 @@ def _print_lock(options: Options, lock: str, environ: Mapping[str, str]) -> int:
     return write_lock(options, "-", environ)
 
 
-def render(plan: Plan, form: str, settings: Settings | None = None, *, color: bool = False) -> str:
+def render(plan: Plan, form: str, settings: Settings | None = None, *, color: bool = False, columns: int = 0) -> str:
     """Give a plan in one of the formats; requirements and commands are those of a plan that has some."""
     mirrors, installer = (settings.mirrors, settings.installer) if settings else ((), "pip")
     if form == "json":
@@ -81,7 +90,7 @@ def render(plan: Plan, form: str, settings: Settings | None = None, *, color: bo
 
     if form == "commands":
         return text.commands(plan, mirrors, installer)
-    return text.plan(plan, mirrors, installer, color=color)
+    return text.plan(plan, mirrors, installer, color=color, columns=columns)
 
 
 def wants_color(options: object, environ: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from pascal_install.report import text
+from pascal_install.report.fit import columns_of, fit
 from pascal_install.report.progress import make_progress
 from pascal_install.value import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _PHASES = {
     "install": "installing",
     "verify": "verifying: files, imports, architectures",
     "undo": "putting back what was there",
-    "not-published": "not published after all, taking the next candidate",
+    "not-published": "not published after all: the next candidate is taken",
     "first-use": "no hash is published for this file: what comes now is trusted, and its hash recorded",
     "torch-source": "PyTorch's host cannot be reached, taking torch from PyPI",
 }
@@ -33,17 +34,20 @@ class Watch:
         self._quiet = quiet
         self._verbose = verbose
         self._style = text.Style(color=color)
-        self.progress = make_progress(sys.stderr, quiet=quiet)
+        self._columns = columns_of(sys.stderr)
+        self._is_first_plan = True
+        self.progress = make_progress(sys.stderr, quiet=quiet, verbose=verbose)
 
     def on_plan(self, plan: Plan) -> None:
         """Show what was found and what was picked."""
         if plan.problem is not None:
             return
-        self._say(
-            "\n".join([*text.facts(plan.host, plan.target, self._style), "", *text.picks(plan.pins, self._style)])
-        )
-        if plan.rejected:
-            self._say(f"\npassed over  {text.passed_over(plan)}\n")
+        facts = [*text.facts(plan.host, plan.target, self._style), ""] if self._is_first_plan else []
+        self._say("\n".join([*facts, *text.picks(plan.pins, self._style, self._columns)]))
+        if plan.rejected and self._is_first_plan:
+            self._say(f"\npassed over  {text.passed_over(plan)}")
+        self._say("")
+        self._is_first_plan = False
 
     def on_phase(self, name: str, detail: str = "") -> None:
         """Show a phase by its words; those without words are too short to matter."""
@@ -51,7 +55,7 @@ class Watch:
             from pascal_install.cli.signals import interrupt_when_told_to_end
 
             interrupt_when_told_to_end()
-        if name in _PHASES:
+        if name in _PHASES and detail != "0":
             self._say(f"{_PHASES[name]}{f' ({text.clean(detail)})' if detail else ''}")
 
     def on_change(self, change: Change) -> None:
@@ -74,5 +78,5 @@ class Watch:
 
     def _say(self, line: str) -> None:
         if not self._quiet:
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(fit(line + "\n", self._columns))
             sys.stderr.flush()

@@ -4,8 +4,8 @@ Nothing else imports requests, and `plan` never imports this package.
 """
 
 from pascal_install.fetch.faults import FetchError
-from pascal_install.fetch.fetcher import Fetcher, RemoteFile, find, published
+from pascal_install.fetch.fetcher import Fetcher, RemoteFile, find, from_any, published
 from pascal_install.fetch.pages import Page
 from pascal_install.fetch.patience import Stopped
 
-__all__ = ["FetchError", "Fetcher", "Page", "RemoteFile", "Stopped", "find", "published"]
+__all__ = ["FetchError", "Fetcher", "Page", "RemoteFile", "Stopped", "find", "from_any", "published"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from pascal_install.errors import NetworkError
+from pascal_install.errors import NetworkError, PascalInstallError, VerificationError
 from pascal_install.fetch import faults
 from pascal_install.fetch.download import Wanted, download
 from pascal_install.fetch.faults import FetchError
 from pascal_install.fetch.pages import Page, PageCache
-from pascal_install.fetch.patience import Patience
+from pascal_install.fetch.patience import ATTEMPTS, Patience
 from pascal_install.fetch.transport import Settings, Transport, chunks, is_web_page
 from pascal_install.model.address import Mirror
 from pascal_install.value import NamedTuple
@@ -66,7 +68,19 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._pause_s = pause_s
+        self._attempts = ATTEMPTS
+        self._failed: dict[str, int] = {}  # host to the tries after which it was given up
         self._pages = PageCache(os.path.join(cache_dir, "pages") if cache_dir else "")
+
+    def in_haste(self) -> Fetcher:
+        """Give the same fetcher, which asks once and does not wait for a fault to pass."""
+        hasty = copy.copy(self)
+        hasty._attempts = 1  # noqa: SLF001 - a fetcher of ours
+        return hasty
+
+    def has_failed(self, url: str) -> bool:
+        """Tell whether the last transfer from the host of an address ended with a fault that might have passed."""
+        return _host(self._transport.place(url)) in self._failed
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -80,7 +94,7 @@ class Fetcher:
 
     def head(self, url: str) -> RemoteFile:
         """Ask what is there, without the body. Raises NetworkError; a missing file has the code `not-found`."""
-        return self._persist(lambda patience: self._head(url, patience))
+        return self._persist(url, lambda patience: self._head(url, patience))
 
     def _head(self, url: str, patience: Patience) -> RemoteFile:
         wait_s = patience.left_s(self._timeout_s)
@@ -115,7 +129,7 @@ class Fetcher:
                 raise faults.cut_off(place, len(content), found.size_bytes - int(first))
             return found, content
 
-        return self._persist(once)
+        return self._persist(url, once)
 
     def get_range(self, url: str, start: int, end_exclusive: int) -> bytes:
         """Fetch a part of a file; shorter only where the file ends. Raises NetworkError."""
@@ -134,7 +148,7 @@ class Fetcher:
                 raise faults.cut_off(self._transport.place(url), len(content), due)
             return content
 
-        return self._persist(once)
+        return self._persist(url, once)
 
     def get(
         self,
@@ -173,7 +187,7 @@ class Fetcher:
                     link=response.headers.get("Link", ""),
                 )
 
-        page = self._persist(once)
+        page = self._persist(url, once)
         if not page.from_cache:
             self._pages.store(place, accept, page)
         return page
@@ -196,16 +210,51 @@ class Fetcher:
         Raises NetworkError; VerificationError (`hash-mismatch`, `size-mismatch`); InstallerError (`disk-full`,
         `cannot-write`); Stopped.
         """
-        patience = Patience(self._deadline_s, self._pause_s, stop)
-        return download(self._transport, Wanted(url, sha256, size_bytes), path, patience, self._timeout_s, progress)
+        with self._patience(url, stop) as patience:
+            return download(self._transport, Wanted(url, sha256, size_bytes), path, patience, self._timeout_s, progress)
 
-    def _persist(self, once: Callable[[Patience], _Answer]) -> _Answer:
-        patience = Patience(self._deadline_s, self._pause_s)
-        while True:
+    @contextlib.contextmanager
+    def _patience(self, url: str, stop: threading.Event | None = None) -> Iterator[Patience]:
+        """Give the tries of one transfer; only one where all were in vain before, since nobody waits for that twice."""
+        place = self._transport.place(url)
+        attempts = 1 if self._failed.get(_host(place), 0) > 1 else self._attempts
+        try:
+            yield Patience(self._deadline_s, self._pause_s, stop, attempts)
+        except FetchError as fault:
+            if fault.transient:
+                self._failed[_host(place)] = max(attempts, self._failed.get(_host(place), 0))
+            raise
+        self._failed.pop(_host(place), None)
+
+    def _persist(self, url: str, once: Callable[[Patience], _Answer]) -> _Answer:
+        with self._patience(url) as patience:
+            while True:
+                try:
+                    return once(patience)
+                except FetchError as fault:
+                    patience.pause(fault)
+
+
+def from_any(fetcher: Fetcher, urls: Sequence[str], ask: Callable[[Fetcher, str], _Answer]) -> _Answer:
+    """Ask several hosts for a file: each once, those that failed before last; then with patience where that may help.
+
+    Raises what the first host led to, with what the others said.
+    """
+    failures: dict[str, PascalInstallError] = {}
+    for hosts_fetcher, is_patient in ((fetcher.in_haste(), False), (fetcher, True)):
+        if not is_patient and len(urls) == 1:
+            continue
+        for url in sorted(urls, key=fetcher.has_failed):
+            before = failures.get(url)
+            if before is not None and not (isinstance(before, FetchError) and before.transient):
+                continue
             try:
-                return once(patience)
-            except FetchError as fault:
-                patience.pause(fault)
+                return ask(hosts_fetcher, url)
+            except (NetworkError, VerificationError) as error:
+                failures[url] = error
+    first, *others = (failures[url] for url in urls)
+    first.cause = "\n".join([first.cause, *(other.summary for other in others)]).strip()
+    raise first
 
 
 def find(fetcher: Fetcher, url: str) -> RemoteFile | None:
@@ -239,6 +288,10 @@ def _remote_file(asked: str, status: int, url: str, headers: Mapping[str, str]) 
         headers.get("ETag", ""),
         headers.get("Last-Modified", ""),
     )
+
+
+def _host(place: str) -> str:
+    return urlsplit(place).netloc
 
 
 def _limited(parts: Iterator[bytes], url: str, max_bytes: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import time
 
 from pascal_install.fetch.faults import FetchError
 
-_ATTEMPTS = 5
+ATTEMPTS = 5
 _LONGEST_PAUSE_S = 10.0
 _STEP_BYTES = 64 * 1024
 
@@ -19,10 +19,13 @@ class Stopped(Exception):  # noqa: N818 - not a failure: somebody asked for it
 class Patience:
     """The tries of one transfer. The deadline and the count start again whenever it gets on."""
 
-    def __init__(self, deadline_s: float, first_pause_s: float, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, deadline_s: float, first_pause_s: float, stop: threading.Event | None = None, attempts: int = ATTEMPTS
+    ) -> None:
         self._deadline_s = deadline_s
         self._first_pause_s = first_pause_s
         self._stop = stop or threading.Event()
+        self._attempts = attempts
         self._furthest = 0
         self._begin()
 
@@ -43,7 +46,7 @@ class Patience:
         self._pauses += 1
         pause_s = min(self._first_pause_s * 2 ** (self._pauses - 1), _LONGEST_PAUSE_S)
         pause_s = max(pause_s, fault.retry_after_s)
-        if not fault.transient or self._pauses >= _ATTEMPTS or time.monotonic() + pause_s >= self._until:
+        if not fault.transient or self._pauses >= self._attempts or time.monotonic() + pause_s >= self._until:
             raise fault
         if self._stop.wait(pause_s):
             raise Stopped

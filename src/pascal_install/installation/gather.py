@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from pascal_install import process
 from pascal_install.errors import InstallerError, NetworkError, VerificationError
+from pascal_install.fetch import from_any
 from pascal_install.installation.backend import failure
 from pascal_install.installation.dependencies import settings_environ
 from pascal_install.installation.needs import same_version
@@ -66,7 +67,8 @@ def _with_sizes(files: Sequence[File], work: Work) -> list[File]:
         if file.size_bytes is not None or work.store.find(file) is not None:
             return file
         try:
-            return file._replace(size_bytes=work.fetcher.head(file.urls[0]).size_bytes)
+            found = from_any(work.fetcher, file.urls, lambda fetcher, url: fetcher.head(url))
+            return file._replace(size_bytes=found.size_bytes)
         except NetworkError as error:
             if error.code in ("timeout", "not-reachable", "server-error", "offline"):
                 raise  # asking once more for the file itself would only wait as long again

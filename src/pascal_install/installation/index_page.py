@@ -46,17 +46,27 @@ def find_on_indexes(fetcher: Fetcher, name: str, wheel: Wheel, index_urls: Seque
     )
 
 
-def check_page(fetcher: Fetcher, index_url: str, name: str) -> bool:
-    """Tell whether an index has a page of a project. Raises NetworkError where that cannot be found out.
+def check_pages(fetcher: Fetcher, index_urls: Sequence[str], name: str) -> None:
+    """Raise NetworkError where an index failed to tell of a project, or where none has it.
 
     pip says "no matching distribution" to every fault of an index; this finds out which one it was.
     """
-    try:
-        found = list_files(fetcher, index_url, name)
-    except NetworkError as error:
-        if error.code == "not-found":
-            return False
-        raise
-    if not found:
-        raise faults.no_index_page(project_page(index_url, name), "it lists no file")
-    return True
+    said = []
+    for index_url in index_urls:
+        try:
+            found = list_files(fetcher, index_url, name)
+        except NetworkError as error:
+            if error.code != "not-found":
+                raise
+            said.append(f"{redact(project_page(index_url, name))}: {error.cause}")
+            continue
+        if not found:
+            raise faults.no_index_page(project_page(index_url, name), "it lists no file")
+        return
+    if said:
+        raise NetworkError(
+            f"no index has a project {name}",
+            code="not-found",
+            cause="\n".join(said),
+            hints=("check the name, and that PIP_INDEX_URL names an index that has it",),
+        )

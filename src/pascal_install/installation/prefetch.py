@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pascal_install.errors import InstallerError, NetworkError, PascalInstallError, VerificationError
-from pascal_install.fetch import Fetcher, Stopped, disk
+from pascal_install.errors import InstallerError, VerificationError
+from pascal_install.fetch import Fetcher, Stopped, disk, from_any
 from pascal_install.installation.lock import FileLock
 from pascal_install.installation.wheelstore import Fetched, File, WheelStore
 from pascal_install.report.progress import SILENT, Progress
@@ -151,23 +151,22 @@ class _Crew:
 
     def _fetch_from_any(self, file: File, path: str) -> str:
         known = file.sha256 or self._store.remembered_sha256(file)
-        failures: list[PascalInstallError] = []
-        for url in file.urls:
-            try:
-                return self._fetcher.download(
-                    url,
-                    path,
-                    sha256=known,
-                    size_bytes=file.size_bytes,
-                    progress=lambda count: self._progress.advance(file.filename, count),
-                    stop=self._stop,
-                )
-            except (NetworkError, VerificationError) as error:
-                failures.append(error)
-        if not failures:
+        if not file.urls:
             raise InstallerError(f"nobody says where {file.filename} is", code="no-address")
-        first, *others = failures
-        first.cause = "\n".join([first.cause, *(other.summary for other in others)]).strip()
-        if first.code == "hash-mismatch" and not file.sha256:
-            first.hints = (f"it differs from what came the first time; to accept the new one, delete {path}.json",)
-        raise first
+
+        def ask(fetcher: Fetcher, url: str) -> str:
+            return fetcher.download(
+                url,
+                path,
+                sha256=known,
+                size_bytes=file.size_bytes,
+                progress=lambda count: self._progress.advance(file.filename, count),
+                stop=self._stop,
+            )
+
+        try:
+            return from_any(self._fetcher, file.urls, ask)
+        except VerificationError as error:
+            if error.code == "hash-mismatch" and not file.sha256:
+                error.hints = (f"it differs from what came the first time; to accept the new one, delete {path}.json",)
+            raise

@@ -43,7 +43,7 @@ def bring_back(target: Target, hooks: Hooks) -> bool:
     """Undo what killed installs began, with the lock held; tell whether there was anything."""
     open_ones = open_journals(target)
     for journal in open_ones:
-        hooks.on_phase("recover", os.path.basename(journal.folder))
+        hooks.on_phase("recover")
         journal.on_step = hooks.on_step
         with uninterrupted():
             journal.undo()
@@ -119,7 +119,7 @@ def rollback(target: Target, hooks: Hooks = SILENT, lock_timeout_s: float = 600.
                 cause="\n".join(back.changed_since),
                 hints=("install what you need with pascal-install or pip instead",),
             )
-        hooks.on_phase("undo", os.path.basename(journal.folder))
+        hooks.on_phase("undo")
         journal.on_step = hooks.on_step
         with uninterrupted():
             journal.undo()

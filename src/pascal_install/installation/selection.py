@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pascal_install.errors import NetworkError
-from pascal_install.fetch import Fetcher
+from pascal_install.fetch import Fetcher, from_any
 from pascal_install.installation.backend import Pip
 from pascal_install.installation.dependencies import (
     Chosen,
@@ -23,7 +23,7 @@ from pascal_install.installation.dependencies import (
 )
 from pascal_install.installation.execute import Options
 from pascal_install.installation.hooks import Hooks
-from pascal_install.installation.index_page import check_page, find_on_indexes
+from pascal_install.installation.index_page import check_pages, find_on_indexes
 from pascal_install.installation.needs import Markers, markers_for, same_version
 from pascal_install.installation.pip_settings import PipSettings, pip_settings
 from pascal_install.installation.preconditions import check_space
@@ -188,11 +188,11 @@ def _requires(file: File, work: Work) -> tuple[str, ...]:
         return read_wheel(url2pathname(urlsplit(file.urls[0]).path)).requires
     kept = work.store.find(file)
     if kept is None:
-        for url in file.urls:
-            try:
-                return remote_requires(work.fetcher, url)
-            except NetworkError:
-                continue  # another host may answer; if none does, the download tells what is wrong
+        try:
+            return from_any(work.fetcher, file.urls, remote_requires)
+        except NetworkError as error:
+            if error.code != "no-ranges":
+                raise
         kept = prefetch([file], work.store.folder, work.fetcher, progress=work.progress)[file.filename]
     return read_wheel(kept.path).requires
 
@@ -206,7 +206,7 @@ def _resolver(work: Work, torch_index: str) -> Resolver:
 
     def check(index: str, name: str) -> None:
         urls = (torch_index,) if index == "torch" else work.settings.index_urls
-        any(check_page(work.fetcher, url, name) for url in urls)
+        check_pages(work.fetcher.in_haste(), urls, name)  # pip has tried long enough
 
     is_elsewhere = not work.plan.target.executable
     return Resolver(

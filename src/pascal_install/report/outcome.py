@@ -31,9 +31,9 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
         lines.append(f"verified: {clean(', '.join(proof.imports))} import{has}{runs}")
     lines += [f"note  {clean(note)}" for note in plan.notes]
     if done.kept_bytes:
-        lines.append(
-            f"`pascal-install rollback` brings back what was there ({done.kept_bytes / 1e6:.0f} MB kept for it)"
-        )
+        from pascal_install.report.progress import size_text
+
+        lines.append(f"`pascal-install rollback` brings back what was there ({size_text(done.kept_bytes)} kept for it)")
     return "\n".join(lines) + "\n"
 
 

@@ -19,6 +19,9 @@ _REDRAW_S = 0.1
 _PLAIN_S = 30.0
 _WINDOW_S = 5.0
 
+#: What takes long enough that a person who reads a log wants to know its name.
+_LARGE_BYTES = 20_000_000
+
 
 class Progress(Protocol):
     """What a download tells; any thread may call."""
@@ -67,17 +70,25 @@ class Silence:
 SILENT = Silence()
 
 
-def make_progress(stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> Progress:
+def make_progress(
+    stream: TextIO, *, quiet: bool = False, verbose: bool = False, clock: Callable[[], float] = time.monotonic
+) -> Progress:
     """Choose the display for a stream."""
-    return SILENT if quiet else Display(stream, is_terminal=stream.isatty(), clock=clock)
+    return SILENT if quiet else Display(stream, is_terminal=stream.isatty(), verbose=verbose, clock=clock)
 
 
 class Display:
-    """Counts, and draws at most ten times a second; without a terminal a line a file and one every half minute."""
+    """Counts, and draws at most ten times a second; without a terminal a line for each large file and half minute.
 
-    def __init__(self, stream: TextIO, *, is_terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    `verbose`: for each small file too.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, is_terminal: bool, verbose: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._is_terminal = is_terminal
+        self._told_bytes = 0 if verbose else _LARGE_BYTES
         self._clock = clock
         self._lock = allocate_lock()
         self._reset()
@@ -85,6 +96,7 @@ class Display:
     def _reset(self) -> None:
         self._files = self._finished = self._total = self._done = 0
         self._is_exact = True
+        self._told: set[str] = set()
         self._is_drawn = False
         self._began_at = self._drawn_at = self._clock()
         self._marks = [(self._began_at, 0)]
@@ -94,12 +106,17 @@ class Display:
         with self._lock:
             self._reset()
             self._files, self._total, self._is_exact = files, total_bytes, is_exact
+            if not self._is_terminal:
+                size = f", {size_text(total_bytes)}" if total_bytes and is_exact else ""
+                self._write(f"fetching {_files(files)}{size}\n")
 
     def start(self, name: str, total_bytes: int | None) -> None:
         """Begin a file."""
         with self._lock:
-            if not self._is_terminal:
+            # A size that nobody knows may be a large one.
+            if not self._is_terminal and (total_bytes is None or total_bytes >= self._told_bytes):
                 size = f" ({size_text(total_bytes)})" if total_bytes else ""
+                self._told.add(name)
                 self._write(f"fetching {clean(name)}{size}\n")
 
     def advance(self, name: str, count: int) -> None:  # noqa: ARG002 - the display adds all files up
@@ -114,7 +131,7 @@ class Display:
         """End a file."""
         with self._lock:
             self._finished += 1
-            if not self._is_terminal:
+            if name in self._told:
                 self._write(f"fetched {clean(name)}\n")
 
     def note(self, words: str) -> None:
@@ -129,9 +146,8 @@ class Display:
             self._erase()
             if self._finished and self._finished == self._files:
                 took_s = max(self._clock() - self._began_at, 0.001)
-                files = f"{self._files} file{'s' if self._files > 1 else ''}"
                 rate = f"{size_text(int(self._done / took_s))}/s"
-                self._write(f"fetched {files}, {size_text(self._done)} in {time_text(took_s)} ({rate})\n")
+                self._write(f"fetched {_files(self._files)}, {size_text(self._done)} in {time_text(took_s)} ({rate})\n")
             self._reset()
 
     def _draw(self, moment: float) -> None:
@@ -149,7 +165,7 @@ class Display:
     def _line(self) -> str:
         (since, before), (moment, done) = self._marks[0], self._marks[-1]
         rate = max((done - before) / (moment - since), 0) if moment > since else 0
-        parts = [f"{self._finished} of {self._files} files"]
+        parts = [f"{self._finished} of {_files(self._files)}"]
         if self._is_exact and self._total:
             share = min(self._done / self._total, 1)
             parts += [f"{share:4.0%}", f"{size_text(self._done)} of {size_text(self._total)}"]
@@ -174,6 +190,10 @@ class Display:
     def _write(self, words: str) -> None:
         self._stream.write(words)
         self._stream.flush()
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def size_text(size_bytes: int) -> str:

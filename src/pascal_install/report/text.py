@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pascal_install.report.fit import fit
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,14 +60,19 @@ def error(failure: PascalInstallError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False) -> str:
-    """Word a plan: what was found, what was picked and why, what was passed over, what would run."""
+def plan(
+    answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *, color: bool = False, columns: int = 0
+) -> str:
+    """Word a plan: what was found, what was picked and why, what was passed over, what would run.
+
+    `columns`: how wide the terminal is, 0 for none. Commands are never broken: people copy them.
+    """
     style = Style(color=color)
     lines = [*facts(answer.host, answer.target, style), ""]
     if answer.problem is not None:
         lines += no_plan(answer.request, answer.problem, style)
-        return "\n".join(lines) + "\n"
-    lines += picks(answer.pins, style)
+        return fit("\n".join(lines) + "\n", columns)
+    lines += picks(answer.pins, style, columns)
     if answer.is_complete:
         return "\n".join([*lines, f"and {len(answer.others)} more packages, as the lock says"]) + "\n"
     lines += [
@@ -76,8 +82,8 @@ def plan(answer: Plan, mirrors: Sequence[Mirror] = (), installer: str = "pip", *
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
     by_hand = commands(answer, mirrors, installer).splitlines()
-    lines += ["", style.strong("the same by hand"), *(f"  {line}" for line in by_hand)]
-    return "\n".join(lines) + "\n"
+    words = fit("\n".join([*lines, ""]) + "\n", columns)
+    return "\n".join([words + style.strong("the same by hand"), *(f"  {line}" for line in by_hand)]) + "\n"
 
 
 def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
@@ -101,16 +107,18 @@ def facts(host: HostFacts, target: Target, style: Style) -> list[str]:
     return lines
 
 
-def picks(pins: Sequence[Pin], style: Style) -> list[str]:
-    """Lay the pins out as a table."""
-    head = ("package", "version", "runs as", "from", "hash")
+def picks(pins: Sequence[Pin], style: Style, columns: int = 0) -> list[str]:
+    """Lay the pins out as a table; on a terminal that is too narrow for it, without its last columns."""
+    head = ("package", "version", "runs as", "from", "sha256")
     rows = [
         (pin.build.release.name, pin.build.release.version, _runs_as(pin), _host_of(pin), _hash_of(pin)) for pin in pins
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = [style.faint("  ".join(f"{cell:<{width}}" for cell, width in zip(head, widths, strict=True)).rstrip())]
+    while columns and len(widths) > 2 and sum(widths) + 2 * (len(widths) - 1) > columns:
+        widths.pop()
+    lines = [style.faint("  ".join(f"{cell:<{width}}" for cell, width in zip(head, widths, strict=False)).rstrip())]
     for row in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         cells[1] = style.good(cells[1])
         lines.append("  ".join(cells).rstrip())
     return lines
@@ -133,7 +141,7 @@ def _host_of(pin: Pin) -> str:
 
 def _hash_of(pin: Pin) -> str:
     sha256 = pin.build.wheel.sha256
-    return f"sha256 {sha256[:12]}" if sha256 else "none known yet"
+    return sha256[:10] or "none known"
 
 
 def passed_over(answer: Plan) -> str:
@@ -143,11 +151,15 @@ def passed_over(answer: Plan) -> str:
     newest = (telling or answer.rejected)[0]
     names = shell_line(wanted.text or wanted.name for wanted in answer.request.wanted)
     more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
-    return f"{newest.name} {newest.version} ({why(newest)}){more}: `pascal-install explain {names}`"
+    return f"{newest.name} {newest.version} ({briefly(newest)}){more}: `pascal-install explain {names}`"
 
 
-def why(rejection: Rejection) -> str:
-    """Word a rejection."""
+def briefly(rejection: Rejection) -> str:
+    """Word a rejection for one line: what else a build has code for is told by `explain`."""
+    if rejection.rule == "kernel-coverage":
+        return f"{rejection.rule}: no {clean(rejection.needed)}"
+    if rejection.because is not None:
+        return f"{rejection.rule}: of {clean(rejection.needed)}, {briefly(rejection.because)}"
     return f"{rejection.rule}: {clean(rejection.why)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_the_line_of_what_was_passed_over_can_be_pasted_and_tells_of_the_machine
 ) -> None:
     assert run("plan", "torch<2.9", *PASCAL) == 0
     said = capsys.readouterr().out
-    assert "passed over  torch 2.8.0+cu129 (kernel-coverage: needs code for sm_61" in said
+    assert "passed over  torch 2.8.0+cu129 (kernel-coverage: no code for sm_61" in said
     assert "`pascal-install explain 'torch<2.9'`" in said
 
 
@@ -200,3 +201,47 @@ def test_completion_knows_every_command_and_option(shell: str, capsys: pytest.Ca
     said = capsys.readouterr().out
     for word in ("explain", "rollback", "torch-source", "allow-unconfirmed"):
         assert word in said
+
+
+_TYPED = (
+    ("pascal-install pla", "plan"),
+    ("pascal-install exllamav", "exllamav2"),
+    ("pascal-install plan torch --driv", "--driver"),
+    ("pascal-install plan torch --format pyl", "pylock"),
+    ("pascal-install torch --torch-source py", "pypi"),
+    ("pascal-install catalogue ref", "refresh"),
+    ("pascal-install catalogue check --bin", "--binaries"),
+    ("pascal-install completion fi", "fish"),
+    ("pascal-install exllamav2 --allow", "--allow-unconfirmed"),
+)
+
+#: Asks a shell what it would offer for the words of $1, which it has read the script at $2 for.
+_ASKS = {
+    "bash": """source "$2"; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _pascal_install
+printf '%s\\n' "${COMPREPLY[@]}"
+""",
+    "fish": "source $argv[2]; complete -C $argv[1]",
+    # zsh completes in its line editor only: what the function hands to that is printed instead.
+    "zsh": """compdef() { :; }; _files() { :; }
+compadd() { for one in $@; do [[ $one == $PREFIX* ]] && print -r -- $one; done; }
+_describe() { for one in ${(P)2}; do [[ $one == $PREFIX* ]] && print -r -- ${one%%:*}; done; }
+source $2; words=(${=1}); CURRENT=$#words; PREFIX=$words[-1]; _pascal_install
+""",
+}
+
+
+@pytest.mark.parametrize("shell", sorted(_ASKS))
+def test_shells_complete_commands_packages_options_and_values(
+    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    assert run("completion", shell) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+    options = {"bash": ["--norc"], "fish": ["--no-config"], "zsh": ["-f"]}[shell]
+    for typed, expected in _TYPED:
+        command = [found, *options, "-c", _ASKS[shell], *([] if shell == "fish" else [shell]), typed, str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        assert expected in {line.partition("\t")[0] for line in done.stdout.splitlines()}, (typed, done.stderr)

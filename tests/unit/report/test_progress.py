@@ -66,12 +66,23 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     display.note("waiting for\x1b[2J process 1")
     display.close()
     assert stream.getvalue().splitlines() == [
-        "fetching a.whl (1.0 MB)",
-        "fetching b.whl (2.0 MB)",
-        "fetched b.whl",
+        "fetching 2 files, 3.0 MB",
         "1 of 2 files   83%  2.5 MB of 3.0 MB  78.1 kB/s  6 s left",
         "waiting for?[2J process 1",
     ]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_without_a_terminal_large_files_are_named_and_small_ones_when_asked(verbose: bool) -> None:
+    stream = io.StringIO()
+    display = make_progress(stream, verbose=verbose)
+    display.announce(2, 0, is_exact=False)
+    for name, size_bytes in (("torch.whl", 767_000_000), ("regex.whl", 800_000)):
+        display.start(name, size_bytes)
+        display.finish(name)
+    small = ["fetching regex.whl (800 kB)", "fetched regex.whl"] if verbose else []
+    lines = stream.getvalue().splitlines()
+    assert lines == ["fetching 2 files", "fetching torch.whl (767 MB)", "fetched torch.whl", *small]
 
 
 def test_without_sizes_there_is_no_promise() -> None:
@@ -80,7 +91,7 @@ def test_without_sizes_there_is_no_promise() -> None:
     display.announce(1, 0, is_exact=False)
     clock.moment += 1
     display.advance("a.whl", 5_000_000)
-    assert stream.getvalue() == "\r0 of 1 files  5.0 MB  5.0 MB/s\x1b[K"
+    assert stream.getvalue() == "\r0 of 1 file  5.0 MB  5.0 MB/s\x1b[K"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals as POSIX has them")
