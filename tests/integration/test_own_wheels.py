@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZIP_LZMA, ZipFile
 
 import pytest
 
@@ -97,6 +99,18 @@ def test_ptx_that_the_driver_cannot_compile_is_exit_3(person: Person, tmp_path: 
     assert done.code == 3, done.err
     assert "its PTX needs a driver for CUDA 12.9" in done.out + done.err
     assert person.types("plan", str(path), "--gpu", "6.1", "--driver", "580.65.06").code == 0
+
+
+def test_a_library_that_cannot_be_unpacked_is_not_taken_for_one_without_device_code(
+    person: Person, tmp_path: Path
+) -> None:
+    path = tmp_path / wheel_filename(NAME, VERSION, TAG)
+    with ZipFile(BytesIO(own_wheel(library="libfastpath.so"))) as deflated, ZipFile(path, "w", ZIP_LZMA) as packed:
+        for name in deflated.namelist():
+            packed.writestr(name, deflated.read(name), ZIP_LZMA if name.endswith(".so") else None)
+    done = person.types("plan", str(path), *GPU)
+    assert done.code == 6, done.err
+    assert "compressed with method 14" in done.err
 
 
 def test_a_wheel_without_device_code_asks_for_none(person: Person, tmp_path: Path) -> None:

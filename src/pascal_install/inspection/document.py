@@ -43,7 +43,7 @@ def document(report: Report, gpus: Sequence[ComputeCapability]) -> dict[str, obj
 
 def _skipped(report: Report) -> list[tuple[str, str]]:
     damaged = [(error.subject, f"damaged at offset {error.offset}: {error.cause}") for error in report.damaged]
-    return [*report.skipped, *damaged]
+    return [*((one.member, one.why) for one in report.skipped), *damaged]
 
 
 def _section(section: FatbinSection) -> dict[str, object]:

@@ -23,6 +23,8 @@ class Skipped(NamedTuple):
 
     member: str
     why: str
+    is_opaque: bool = False
+    """Nobody can tell what it is: it is encrypted, or packed in a way that is not read."""
 
 
 class Part(NamedTuple):

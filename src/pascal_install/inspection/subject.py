@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from pascal_install.binary.coverage import architectures, ptx_need
-from pascal_install.errors import UsageError
+from pascal_install.errors import DataError, UsageError
 from pascal_install.inspection.local import inspect_environment, inspect_folder, inspect_library
 from pascal_install.inspection.remote import RangeFetcher, inspect_url
 from pascal_install.inspection.report import Report
@@ -65,5 +65,13 @@ def wheel_code(wheel: str, fetcher: RangeFetcher | None = None) -> Carried:
     report = inspect_url(wheel, fetcher) if fetcher else inspect_wheel(wheel)
     if report.damaged:
         raise report.damaged[0]
+    opaque = next((one for one in report.skipped if one.is_opaque), None)
+    if opaque:
+        raise DataError(
+            f"cannot read the device code of {os.path.basename(wheel)}",
+            code="unread-member",
+            cause=f"{opaque.member}: {opaque.why}",
+            hints=("pack the wheel again, as installers take it: stored or deflated",),
+        )
     targets = architectures(report.binaries)
     return Carried(targets, ptx_need(report.binaries, targets))

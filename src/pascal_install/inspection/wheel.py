@@ -77,7 +77,7 @@ def read_wheel(
         if member.name in names:
             damaged.append(DamagedError(member.header_offset, "a second member of this name", member.name))
         elif isinstance(result, UnsupportedError):
-            skipped.append(Skipped(member.name, result.summary))
+            skipped.append(Skipped(member.name, result.summary, is_opaque=bool(member.unreadable)))
         elif isinstance(result, DamagedError):
             damaged.append(result.of(member.name))
         else:

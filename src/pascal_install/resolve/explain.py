@@ -141,7 +141,8 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
         own = any(gpu.capability in TEGRA and gpu.capability.sm in left_out for gpu in context.gpus if gpu.capability)
         only = ", and a Jetson or DRIVE device runs only code that was made for it" if own else ""
         if len(of_group) == 1:
-            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}{only}"
+            ptx = "".join(of_group[0].found.partition(" (")[1:])
+            return f"{subject} {of_group[0].version} has no code for {left_out}, only {_shown(lists[0])}{ptx}{only}"
         versions = {rejection.version.partition("+")[0] for rejection in of_group}
         which = f"{subject} {versions.pop()}" if len(versions) == 1 else subject
         lowest = min(lists, key=_first_number).partition(" ")[0]
@@ -163,8 +164,8 @@ def _word_coverage(subject: str, rejections: list[Rejection], context: Context) 
 
 
 def _for_desktops(targets: str) -> str:
-    """Leave out code for Jetson and DRIVE devices, which no other GPU runs, where there is more."""
-    targets = targets.partition(" (")[0]  # what its PTX needs
+    """Leave out code for Jetson and DRIVE devices, which no other GPU runs, where there is more, and what PTX needs."""
+    targets = targets.partition(" (")[0]
     kept = [text for text in targets.split(" ") if not _is_for_tegra(text)]
     return " ".join(kept) or targets
 
