@@ -175,8 +175,8 @@ def _inspect_url(
         nonlocal told
         if told < 0:
             told = 0
-            display.announce(1, total, is_exact=not quick)
             display.note(f"{name}: at most {size_text(total)} to fetch")
+            display.announce(1, total, is_exact=not quick)
         display.advance(name, fetched - told)
         told = fetched
 
