@@ -12,7 +12,8 @@ from pascal_install.errors import PascalInstallError
 from pascal_install.installation.backend import Backend
 from pascal_install.installation.change import Change
 from pascal_install.installation.hooks import Hooks
-from pascal_install.installation.journal import Journal, Manifest, begin, make_manifest, tidy
+from pascal_install.installation.journal import Journal, begin, tidy
+from pascal_install.installation.manifest import Manifest, make_manifest
 from pascal_install.installation.state import Environment, record
 from pascal_install.installation.uninterrupted import uninterrupted
 from pascal_install.installation.verify import Verification

@@ -11,16 +11,8 @@ from pathlib import Path
 import pytest
 
 from pascal_install.errors import DataError
-from pascal_install.installation.journal import (
-    Journal,
-    Manifest,
-    begin,
-    journals,
-    last_committed,
-    make_manifest,
-    open_journals,
-    tidy,
-)
+from pascal_install.installation.journal import Journal, begin, journals, last_committed, open_journals, tidy
+from pascal_install.installation.manifest import Manifest, make_manifest
 from pascal_install.model.interpreter import Target
 
 OLD = {
