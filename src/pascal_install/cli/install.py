@@ -6,7 +6,6 @@ import sys
 
 from pascal_install.cli.options import (
     FORMATS,
-    add_installer,
     add_network,
     add_output,
     add_resolving,
@@ -40,7 +39,6 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("install", "Resolve, fetch, change the environment in one step, verify.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    add_installer(built)
     built.switch("--dry-run", "resolve only: the same as `pascal-install plan`")
     add_output(built, FORMATS)
     return built

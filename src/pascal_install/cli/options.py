@@ -29,6 +29,7 @@ def add_resolving(parser: Parser, *, or_lock: bool = False) -> None:
     parser.value("--torch-source", "who publishes the torch that is picked", choices=("pytorch", "pypi", "auto"))
     parser.switch("--allow-unconfirmed", "also take wheels that a build matrix lists but nobody is known to have used")
     parser.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
+    add_installer(parser)
 
 
 def add_machine(parser: Parser) -> None:

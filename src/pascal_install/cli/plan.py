@@ -7,7 +7,6 @@ import sys
 from pascal_install.api import Settings, make_plan
 from pascal_install.cli.options import (
     FORMATS,
-    add_installer,
     add_network,
     add_output,
     add_resolving,
@@ -38,7 +37,6 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built = Parser("plan", "Resolve only: what would be installed, and why.", environ, EPILOG)
     add_resolving(built, or_lock=True)
     add_network(built)
-    add_installer(built)
     add_output(built, FORMATS)
     return built
 
