@@ -119,7 +119,7 @@ def test_requirements(command: str, hostile: str, tmp_path: Path) -> None:
     check(seen, tmp_path, hostile, (2, 3))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=40))
 @example("torch[evil]")
 @example("exllamav2==0.3.2;--pre")
@@ -132,7 +132,7 @@ def test_any_requirement(tmp_path: Path, hostile: str) -> None:
 OPTIONS = ["--gpu", "--driver", "--python-version", "--abi", "--platform", "--torch-source", "--mirror", "--installer"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(OPTIONS), st.text(max_size=30))
 @example("--mirror", "https://download.pytorch.org/whl=file:///etc")
 @example("--gpu", "6.1\x1b[2J")
