@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _PHASES = {
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
+    "uv-fetch": "uv fetches what it has not in its cache: files",
+    "uv-short": "uv did not get all of them: fetching the rest without it",
     "set-aside": "setting aside what is replaced",
     "install": "installing",
     "verify": "verifying: files, imports, architectures",

@@ -46,8 +46,18 @@ def _writable(folder: str) -> bool:
         return True
 
 
-def check_space(target: Target, cache: str, temporary: str, download_bytes: int, unpacked_bytes: int) -> None:
-    """Raise InstallerError where cache, temporary folder or environment has too little room; shared disks add up."""
+def check_space(
+    target: Target,
+    cache: str,
+    temporary: str,
+    download_bytes: int,
+    unpacked_bytes: int,
+    variable: str = "PASCAL_INSTALL_CACHE_DIR",
+) -> None:
+    """Raise InstallerError where cache, temporary folder or environment has too little room; shared disks add up.
+
+    `variable` is what puts the cache elsewhere.
+    """
     wanted = (
         ("downloads", cache, download_bytes),
         ("temporary files", temporary, _TEMPORARY_BYTES),
@@ -66,7 +76,7 @@ def check_space(target: Target, cache: str, temporary: str, download_bytes: int,
                 f"too little room on the disk of {parts[0][1]}: {gigabytes(needed)} needed, {gigabytes(free)} free",
                 code="disk-space",
                 cause=", ".join(f"{label} {gigabytes(size_bytes)} in {folder}" for label, folder, size_bytes in parts),
-                hints=("free some space, or put the cache elsewhere with PASCAL_INSTALL_CACHE_DIR",),
+                hints=("free some space, or put the cache elsewhere with " + variable,),
             )
 
 
