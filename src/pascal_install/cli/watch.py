@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PHASES = {
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
-    "uv-fetch": "uv fetches what it has not in its cache: files",
+    "uv-fetch": "uv fetches into its cache",
     "uv-short": "uv did not get all of them: fetching the rest without it",
     "set-aside": "setting aside what is replaced",
     "install": "installing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -90,6 +91,12 @@ class Uv(NamedTuple):
         """
         options = ("--target", folder, "--link-mode", "symlink", *_PYLOCK, *(("--offline",) if offline else ()))
         return process.run((*self._pip_install, *options, "-r", lock), env=environ, on_line=on_line)
+
+    def count_missing(self, lock: str, environ: Mapping[str, str], default: int) -> int:
+        """Tell how many wheels of a lock the cache lacks; `default` where uv does not say."""
+        done = process.run((*self._pip_install, "--dry-run", "--offline", *_PYLOCK, "-r", lock), env=environ)
+        said = re.search(r"Would download (\d+) package", done.stdout + done.stderr)
+        return int(said[1]) if said else default
 
     def cache_dir(self) -> str:
         """Ask uv where its cache is. Raises InstallerError where it does not tell."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from packaging.utils import parse_wheel_filename
 
-from pascal_install.errors import InstallerError, NetworkError, UsageError, VerificationError
+from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.installation.backend import Uv, offline_environ, uv_lock
 from pascal_install.installation.needs import same_version
 from pascal_install.installation.pip_settings import PipSettings
@@ -26,8 +28,11 @@ from pascal_install.installation.wheelfile import read_unpacked
 from pascal_install.model.address import redact
 from pascal_install.model.build import UNREAD
 from pascal_install.model.interpreter import Target
-from pascal_install.report.progress import SILENT, Progress
+from pascal_install.report.progress import SILENT, Progress, size_text
 from pascal_install.value import NamedTuple
+
+#: 15,000 links take 0.3 s to make and take away there, and 15 s in ext4, which gives each long one a block.
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of a name that cannot be guessed is made in it
 
 _LOOPBACK = "localhost,127.0.0.1,::1"
 
@@ -68,15 +73,14 @@ def fetch_with_uv(selected: Sequence[Selected], work: Work, uv: Uv) -> dict[str,
     here = fetcher.find(offers)
     if here is not None:
         return here
-    sizes = {file.filename: file for file in with_sizes([offer.one.file for offer in offers], work)}
-    offers = [_Offer(one._replace(file=sizes[one.file.filename]), address) for one, address in offers]
-    try:
-        fetcher.check_room(offers)
-    except InstallerError:
-        offers = [offer for offer in offers if not fetcher.find([offer])]
-        fetcher.check_room(offers)
-    work.hooks.on_phase("uv-fetch", str(len(offers)))
-    return fetcher.fetch(offers)
+    here = fetcher.find_each(offers) if fetcher.lacks(offers) < len(offers) else {}
+    offers = [offer for offer in offers if offer.one.name not in here]
+    files = with_sizes([offer.one.file for offer in offers], work)
+    offers = [_Offer(one._replace(file=file), address) for (one, address), file in zip(offers, files, strict=True)]
+    fetcher.check_room(offers)
+    size_bytes = total(file.size_bytes for file in files)
+    work.hooks.on_phase("uv-fetch", f"{len(files)} file{'s' if len(files) > 1 else ''}, {size_text(size_bytes)}")
+    return {**here, **fetcher.fetch(offers)}
 
 
 def _address(one: Selected, work: Work) -> str:
@@ -106,11 +110,22 @@ class _UvFetch:
         self._uv = uv
         self._environ = connection_environ(work.settings, work.environ)
         self._target = work.plan.target
-        self._runs = 0
 
     def find(self, offers: Sequence[_Offer]) -> dict[str, Incoming] | None:
         """Give the offers by name where all of them lie in uv's cache, without a network."""
         return self._run(offers, offline=True)
+
+    def find_each(self, offers: Sequence[_Offer]) -> dict[str, Incoming]:
+        """Give those that lie in uv's cache, by name."""
+        found: dict[str, Incoming] = {}
+        for offer in offers:
+            found.update(self.find([offer]) or {})
+        return found
+
+    def lacks(self, offers: Sequence[_Offer]) -> int:
+        """Tell how many of them uv has not in its cache, as far as it tells."""
+        with self._lock(offers) as lock:
+            return self._uv.count_missing(lock, self._environ, default=len(offers))
 
     def check_room(self, offers: Sequence[_Offer]) -> None:
         """Raise InstallerError where uv's cache and the environment have too little room."""
@@ -127,22 +142,17 @@ class _UvFetch:
         if found is not None:
             return found
         self._work.hooks.on_phase("uv-short")
-        found = {}
-        for offer in offers:
-            found.update(self.find([offer]) or {})
-        return found
+        return self.find_each(offers)
 
     def _run(
         self, offers: Sequence[_Offer], *, offline: bool, progress: _Lines | None = None
     ) -> dict[str, Incoming] | None:
-        self._runs += 1
-        folder = os.path.join(self._work.folder, f"uv-{self._runs}")
-        os.makedirs(folder)
-        lock, place = os.path.join(folder, "pylock.toml"), os.path.join(folder, "place")
-        with open(lock, "w", encoding="utf-8") as file:  # in a folder that only we may enter: it may hold credentials
-            file.write(uv_lock(offer.entry(offer.address) for offer in offers))
+        fast = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else self._work.folder
+        folder = tempfile.mkdtemp(prefix="pascal-install-", dir=fast)
         try:
-            done = self._uv.fetch(lock, place, self._environ, progress.line if progress else None, offline=offline)
+            place = os.path.join(folder, "place")
+            with self._lock(offers) as lock:
+                done = self._uv.fetch(lock, place, self._environ, progress.line if progress else None, offline=offline)
             if done.returncode == 0:
                 return _read(offers, place, from_cache=offline, linked=self._is_linked())
             if not offline and not any(offer.has_secret for offer in offers):
@@ -153,6 +163,17 @@ class _UvFetch:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return None
+
+    @contextmanager
+    def _lock(self, offers: Sequence[_Offer]) -> Iterator[str]:
+        """Keep a lock of offers, in a folder that only we may enter, since it may hold credentials."""
+        path = os.path.join(self._work.folder, "pylock.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(uv_lock(offer.entry(offer.address) for offer in offers))
+        try:
+            yield path
+        finally:
+            os.unlink(path)
 
     def _is_linked(self) -> bool:
         return _links(self._uv.cache_dir(), self._target, self._work.environ)
