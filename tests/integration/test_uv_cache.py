@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,17 @@ import pytest
 from pascal_install.errors import InstallerError, NetworkError, PascalInstallError, VerificationError
 from pascal_install.facts.interpreter import find_target
 from pascal_install.fetch import Fetcher
+from pascal_install.installation.backend import choose_pip, choose_uv
 from pascal_install.installation.execute import Options, execute
 from pascal_install.installation.journal import journals
 from pascal_install.installation.rollback import rollback
+from pascal_install.installation.selection import Selected, working
+from pascal_install.installation.state import read_environment
+from pascal_install.installation.uv_cache import fetch_with_uv
+from pascal_install.installation.wheelstore import File
 from support.installs import TAG, Recorder, World, fresh_venv, listing, make_world
-from support.mirror import Mirror
+from support.mirror import PYTORCH, Mirror
+from support.person import GPU, make_person
 from support.real_names import make_certificate
 from support.wheels import wheel_filename
 
@@ -229,3 +237,53 @@ def test_an_authority_that_only_pip_was_told_of(tmp_path: Path) -> None:
         assert execute(world.plan, options, hooks).status == "installed"
         assert "uv-short" not in hooks.phases
         assert stored(world) == [EXLLAMAV2]
+
+
+def test_a_proxy_that_only_pip_was_told_of(world: World, options: Options) -> None:
+    """It plays the host itself, on plain http; the variables for proxies lead nowhere."""
+    mirror = world.mirror
+    environ = {**options.environ, "PIP_PROXY": mirror.url, "PIP_TRUSTED_HOST": PYTORCH}
+    played = ((f"https://{PYTORCH}", f"http://{PYTORCH}"),)
+    options = options._replace(environ=environ, mirrors=played)
+    release, wheel = world.plan.pins[0].build
+    torch = Selected("torch", release.version, File(wheel.filename, (wheel.url,), wheel.sha256, wheel.size_bytes), "")
+    target = world.plan.target
+    pip, hooks = choose_pip(target, environ), Recorder()
+    with working(world.plan, read_environment(target), options, hooks, pip) as work:
+        found = fetch_with_uv([torch], work, choose_uv(target, environ))
+    assert hooks.phases == ["uv-fetch"]
+    assert found["torch"].facts.version == "2.6.0+cu124"
+    assert bodies(mirror) == [wheel.filename]
+
+
+def test_ctrl_c_ends_uv_too(tmp_path: Path, mirror: Mirror) -> None:
+    person = make_person(tmp_path, mirror)
+    person.sets("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    before = listing(person.world.venv)
+    mirror.fault("stall", f"*/{CUDNN}", times=None, methods=("GET",))
+    running = person.starts("exllamav2", *GPU, "--installer", "uv")
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "uv fetches into its cache" in line:
+            break
+    while CUDNN not in bodies(mirror):
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert listing(person.world.venv) == before
+    mirror.mend()
+    assert person.types("exllamav2", *GPU, "--installer", "uv").code == 0
+
+
+def test_a_wheelhouse_is_all_that_is_used(tmp_path: Path, mirror: Mirror) -> None:
+    person = make_person(tmp_path, mirror)
+    person.sets("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    assert person.types("download", "exllamav2", *GPU, "-d", str(tmp_path / "wheelhouse")).code == 0
+    shutil.rmtree(tmp_path / "cache")
+    before = len(mirror.requests)
+    wheelhouse = ("--offline", "--wheelhouse", str(tmp_path / "wheelhouse"))
+    done = person.types("install", "exllamav2", *GPU, *wheelhouse, "--installer", "uv")
+    assert done.code == 0, done.err
+    assert "uv fetches" not in done.err
+    assert len(mirror.requests) == before
