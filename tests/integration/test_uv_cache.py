@@ -287,3 +287,17 @@ def test_a_wheelhouse_is_all_that_is_used(tmp_path: Path, mirror: Mirror) -> Non
     assert done.code == 0, done.err
     assert "uv fetches" not in done.err
     assert len(mirror.requests) == before
+
+
+def test_a_lock_too(tmp_path: Path, mirror: Mirror) -> None:
+    person = make_person(tmp_path, mirror)
+    person.sets("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    lock = str(tmp_path / "pylock.toml")
+    assert person.types("lock", "exllamav2", *GPU, "-o", lock).code == 0
+    person.forgets()
+    done = person.types("install", "--from", lock, *GPU, "--installer", "uv")
+    assert done.code == 0, done.err
+    assert "uv fetches into its cache (26 files, " in done.err
+    assert "fetching the rest" not in done.err
+    assert not list(tmp_path.glob("cache-other/**/*.whl")), "the lock has the hash of every file"
+    assert person.world.imports("torch", "exllamav2")

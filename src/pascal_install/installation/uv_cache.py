@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.installation.backend import Uv, offline_environ, uv_lock
@@ -75,6 +75,8 @@ def fetch_with_uv(selected: Sequence[Selected], work: Work, uv: Uv) -> dict[str,
         return here
     here = fetcher.find_each(offers) if fetcher.lacks(offers) < len(offers) else {}
     offers = [offer for offer in offers if offer.one.name not in here]
+    if not offers:
+        return here
     files = with_sizes([offer.one.file for offer in offers], work)
     offers = [_Offer(one._replace(file=file), address) for (one, address), file in zip(offers, files, strict=True)]
     fetcher.check_room(offers)
@@ -95,8 +97,9 @@ def _address(one: Selected, work: Work) -> str:
     if work.store.find(one.file) is not None or os.path.exists(f"{work.store.path(one.file)}.part"):
         return ""
     try:
+        parse_wheel_filename(one.file.filename)
         address = work.fetcher.address(one.file.urls[0])
-    except (NetworkError, UsageError):
+    except (InvalidWheelFilename, NetworkError, UsageError):
         return ""
     # A query may be a signature, and uv's cache would know the file by it.
     return address if urlsplit(address).scheme in ("http", "https") and "?" not in address else ""
