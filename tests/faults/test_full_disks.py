@@ -55,10 +55,17 @@ def person(tmp_path: Path, mirror: Mirror) -> Person:
     return made
 
 
-@pytest.mark.parametrize("installer", ["pip", "uv"])
-@pytest.mark.parametrize(("variable", "size_bytes"), [("PASCAL_INSTALL_CACHE_DIR", 1_000_000), ("TMPDIR", 65_536)])
+@pytest.mark.parametrize(
+    ("installer", "variable", "size_bytes"),
+    [
+        ("pip", "PASCAL_INSTALL_CACHE_DIR", 1_000_000),
+        ("uv", "UV_CACHE_DIR", 1_000_000),
+        ("pip", "TMPDIR", 65_536),
+        ("uv", "TMPDIR", 65_536),
+    ],
+)
 def test_a_full_disk_beside_the_environment(
-    person: Person, tmp_path: Path, variable: str, size_bytes: int, installer: str
+    person: Person, tmp_path: Path, installer: str, variable: str, size_bytes: int
 ) -> None:
     before = listing(person.world.venv)
     with tmpfs(tmp_path / "small", size_bytes) as small:
@@ -67,6 +74,7 @@ def test_a_full_disk_beside_the_environment(
     if done.code:  # uv and pip put little into the temporary folder: it may be enough
         assert done.code == 8, done.err
         assert "room" in done.err or "space" in done.err
+        assert variable in done.err or variable == "TMPDIR"
         assert listing(person.world.venv) == before
     else:
         assert variable == "TMPDIR"

@@ -53,6 +53,27 @@ def test_an_install_from_places_with_passwords(person: Person) -> None:
     assert leaks(person, *plan, commands, explained, installed, told, back) == []
 
 
+def test_uv_fetches_from_places_with_passwords(person: Person) -> None:
+    person.sets("UV_CACHE_DIR", str(person.world.root / "uv-cache"))
+    installed = person.types("exllamav2", *GPU, "--installer", "uv", "--verbose", "--debug")
+    assert installed.code == 0, installed.err
+    assert "uv fetches into its cache" in installed.err
+    assert "fetching the rest without it" not in installed.err
+    assert list((person.world.root / "uv-cache").rglob("libcudnn.so"))
+    assert not list((person.world.root / "cache").rglob("nvidia_*.whl"))
+    assert leaks(person, installed) == []
+
+
+@pytest.mark.parametrize("fault", ["403", "flip", "reset"])
+def test_faults_while_uv_fetches(person: Person, fault: str) -> None:
+    person.sets("UV_CACHE_DIR", str(person.world.root / "uv-cache"))
+    person.world.mirror.fault(fault, "*/nvidia_cudnn*.whl", times=None, methods=("GET",))
+    done = person.types("exllamav2", *GPU, "--installer", "uv", "--verbose", "--debug")
+    assert done.code == (9 if fault == "flip" else 7), done.err
+    assert "fetching the rest without it" in done.err
+    assert leaks(person, done) == []
+
+
 def test_locks_and_wheelhouses(person: Person) -> None:
     folder = person.world.root
     locked = person.types("lock", "exllamav2", *GPU, "-o", str(folder / "pylock.toml"))

@@ -17,6 +17,8 @@ _PHASES = {
     "wait": "waiting until another pascal-install has ended, which works in this environment",
     "recover": "an earlier install was killed here: bringing the environment back",
     "resolve": "finding out what these need",
+    "uv-fetch": "uv fetches into its cache",
+    "uv-short": "uv did not get all of them: fetching the rest without it",
     "set-aside": "setting aside what is replaced",
     "install": "installing",
     "verify": "verifying: files, imports, architectures",

@@ -106,6 +106,13 @@ class Fetcher:
         with self._transport.open("GET", url, headers, wait_s=wait_s) as response:
             return _remote_file(self._transport.place(url), response.status_code, response.url, response.headers)
 
+    def address(self, url: str) -> str:
+        """Give an address for another program to fetch: mirrored, allowed, and with the credentials that it takes.
+
+        It is not for showing. Raises NetworkError when offline, and UsageError.
+        """
+        return self._transport.address(url)
+
     def get_end(self, url: str, length: int) -> tuple[RemoteFile, bytes]:
         """Ask what is there and fetch the end of it, in one request.
 

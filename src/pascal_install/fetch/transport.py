@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 import requests
 import requests.adapters
@@ -149,6 +149,16 @@ class Transport:
             secret = (unquote(parts.username or "").encode(), unquote(parts.password or "").encode())
             self._credentials[f"{parts.scheme}://{host}"] = secret
         return urlunsplit(parts._replace(netloc=host, fragment=""))
+
+    def address(self, url: str) -> str:
+        """Give what `place` gives, with the credentials of that host."""
+        place = self.place(url)
+        secret = self._credentials.get(_origin(place))
+        if secret is None:
+            return place
+        user, password = (quote(part, safe="") for part in secret)
+        parts = urlsplit(place)
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
 
     def _may_be_plain(self, hostname: str, host: str) -> bool:
         given = {urlsplit(target).netloc.rpartition("@")[2] for _, target in self._settings.mirrors}

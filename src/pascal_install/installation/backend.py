@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -22,6 +23,9 @@ OLDEST_PIP = Version("23.1")
 
 #: An install of torch unpacks 5 GB; on a slow disk that takes its time, but not for ever.
 _INSTALL_TIMEOUT_S = 3600.0
+
+#: uv reads locks of PEP 751 as a preview. One that does not know the word says so, and the wheels come without it.
+_PYLOCK = ("--preview-features", "pylock")
 
 
 class Backend(Protocol):
@@ -70,18 +74,46 @@ class Uv(NamedTuple):
         self, requirements: Sequence[str], folders: Sequence[str], on_line: OnLine, locks: Sequence[int] = ()
     ) -> None:
         """Install offline. A wheel that uv's cache knows by folder and time is not unpacked again, but linked."""
-        options = (
-            "--no-index",
-            "--no-deps",
-            "--no-config",
-            "--no-progress",
-            "--color",
-            "never",
-            "--python",
-            self.python,
-        )
-        args = (*self.command, "pip", "install", *options, *_find_links(folders), *requirements)
+        args = (*self._pip_install, "--no-index", *_find_links(folders), *requirements)
         _run("uv", args, offline_environ(self.environ), on_line, locks)
+
+    def install_cached(self, lock: str, on_line: OnLine, locks: Sequence[int] = ()) -> None:
+        """Install offline what `fetch` brought into the cache. Raises InstallerError where that no longer has it."""
+        args = (*self._pip_install, "--offline", *_PYLOCK, "-r", lock)
+        _run("uv", args, offline_environ(self.environ), on_line, locks)
+
+    def fetch(
+        self, lock: str, folder: str, environ: Mapping[str, str], on_line: OnLine | None, *, offline: bool
+    ) -> process.Completed:
+        """Bring the wheels of a lock into uv's cache, checked and unpacked; `folder` gets links to the files there.
+
+        The links are how one learns what lies in the cache where: there is no other word for "fetch" in uv.
+        """
+        options = ("--target", folder, "--link-mode", "symlink", *_PYLOCK, *(("--offline",) if offline else ()))
+        return process.run((*self._pip_install, *options, "-r", lock), env=environ, on_line=on_line)
+
+    def count_missing(self, lock: str, environ: Mapping[str, str], default: int) -> int:
+        """Tell how many wheels of a lock the cache lacks; `default` where uv does not say."""
+        done = process.run((*self._pip_install, "--dry-run", "--offline", *_PYLOCK, "-r", lock), env=environ)
+        said = re.search(r"Would download (\d+) package", done.stdout + done.stderr)
+        return int(said[1]) if said else default
+
+    def cache_dir(self) -> str:
+        """Ask uv where its cache is. Raises InstallerError where it does not tell."""
+        done = process.run((*self.command, "cache", "dir", "--no-config"), env=offline_environ(self.environ))
+        if done.returncode != 0:
+            raise failure("uv", done)
+        return done.stdout.strip()
+
+    @property
+    def _pip_install(self) -> tuple[str, ...]:
+        options = ("--no-deps", "--no-config", "--no-progress", "--color", "never", "--python", self.python)
+        return (*self.command, "pip", "install", *options)
+
+
+def uv_lock(entries: Iterable[str]) -> str:
+    """Make a lock for uv of the entries of packages."""
+    return "\n".join(('lock-version = "1.0"\ncreated-by = "pascal-install"\n', *entries))
 
 
 def _find_links(folders: Sequence[str]) -> list[str]:

@@ -55,12 +55,12 @@ def _install(plan: Plan, environment: Environment, options: Options, transaction
         raise NotPublishedError(gone)
     with working(plan, environment, options, transaction.hooks, newest_pip(target, options.environ, pip)) as work:
         selected = select(work) if options.selected is None else _missing_of(options.selected, environment)
-        incoming = gather(selected, work)
+        incoming = gather(selected, work, transaction.backend)
         plan = check_unread(plan, {name: one.path for name, one in incoming.items()})
         change = plan_change(
             {name: one.facts for name, one in incoming.items()}, environment, work.markers, options.unwanted
         )
-        unpacked = sum(one.facts.unpacked_bytes for one in incoming.values())
+        unpacked = sum(one.facts.unpacked_bytes for one in incoming.values() if not one.is_linked)
         check_space(target, options.cache_dir, work.folder, 0, unpacked)
         transaction.hooks.on_change(change)
         names = _modules(plan, options)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pascal_install import process
-from pascal_install.errors import InstallerError, NetworkError, VerificationError
-from pascal_install.fetch import from_any
-from pascal_install.installation.backend import failure
+from pascal_install.errors import InstallerError, VerificationError
+from pascal_install.installation.backend import Backend, Uv, failure
 from pascal_install.installation.dependencies import settings_environ
 from pascal_install.installation.needs import same_version
 from pascal_install.installation.preconditions import UNPACKED_FACTOR, check_space
 from pascal_install.installation.prefetch import Fetched, File, prefetch, why_unwritable
-from pascal_install.installation.selection import Selected, Work
+from pascal_install.installation.selection import Selected, Work, with_sizes
 from pascal_install.installation.transaction import Incoming
+from pascal_install.installation.uv_cache import fetch_with_uv
 from pascal_install.installation.wheelfile import read_wheel
 from pascal_install.installation.wheelstore import sha256_of
 from pascal_install.model.address import redact
@@ -25,13 +24,19 @@ from pascal_install.model.address import redact
 _BUILD_TIMEOUT_S = 3600.0
 
 
-def gather(selected: Sequence[Selected], work: Work) -> dict[str, Incoming]:
-    """Fetch the files and build what is published as source only; give the wheels by name."""
+def gather(selected: Sequence[Selected], work: Work, backend: Backend | None = None) -> dict[str, Incoming]:
+    """Fetch the files and build what is published as source only; give the wheels by name.
+
+    Where uv will install them, it fetches into its own cache what it can; otherwise all of them are files.
+    """
+    found: dict[str, Incoming] = {}
+    if isinstance(backend, Uv) and not work.offline:
+        found = fetch_with_uv(selected, work, backend)
+    selected = [one for one in selected if one.name not in found]
     if not selected:
-        return {}
+        return found
     work.hooks.on_phase("download", str(len(selected)))
     fetched = fetch_files([one.file for one in selected], work)
-    found = {}
     for one in selected:
         got = fetched[one.file.filename]
         path = got.path if one.is_wheel else _build(one, got.path, work)
@@ -50,7 +55,7 @@ def gather(selected: Sequence[Selected], work: Work) -> dict[str, Incoming]:
 def fetch_files(files: Sequence[File], work: Work) -> dict[str, Fetched]:
     """Bring files onto the disk; those that lie on it already (the person's --find-links) stay where they are."""
     local = [file for file in files if file.urls[0].startswith("file:")]
-    remote = _with_sizes([file for file in files if file not in local], work)
+    remote = with_sizes([file for file in files if file not in local], work)
     to_fetch = sum(work.store.missing_bytes(file) for file in remote if work.store.find(file) is None)
     unpacked = sum(file.size_bytes or 0 for file in remote) * UNPACKED_FACTOR
     place = work.folder if to_fetch and why_unwritable(work.store.folder) else work.store.folder
@@ -58,24 +63,6 @@ def fetch_files(files: Sequence[File], work: Work) -> dict[str, Fetched]:
     fetched = prefetch(remote, work.store.folder, work.fetcher, workers=work.workers, progress=work.progress)
     fetched.update((file.filename, _local(file)) for file in local)
     return fetched
-
-
-def _with_sizes(files: Sequence[File], work: Work) -> list[File]:
-    """Ask how large files are that nobody told the size of, so that disk space and time left can be reckoned."""
-
-    def size(file: File) -> File:
-        if file.size_bytes is not None or work.store.find(file) is not None:
-            return file
-        try:
-            found = from_any(work.fetcher, file.urls, lambda fetcher, url: fetcher.head(url))
-            return file._replace(size_bytes=found.size_bytes)
-        except NetworkError as error:
-            if error.code in ("timeout", "not-reachable", "server-error", "offline"):
-                raise  # asking once more for the file itself would only wait as long again
-            return file
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(size, files))
 
 
 def _local(file: File) -> Fetched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pascal_install.errors import InstallerError, TargetError
 from pascal_install.facts.interpreter import check_installable
@@ -54,8 +54,18 @@ def _writable(folder: str) -> bool:
         return True
 
 
-def check_space(target: Target, cache: str, temporary: str, download_bytes: int, unpacked_bytes: int) -> None:
-    """Raise InstallerError where cache, temporary folder or environment has too little room; shared disks add up."""
+def check_space(
+    target: Target,
+    cache: str,
+    temporary: str,
+    download_bytes: int,
+    unpacked_bytes: int,
+    variable: str = "PASCAL_INSTALL_CACHE_DIR",
+) -> None:
+    """Raise InstallerError where cache, temporary folder or environment has too little room; shared disks add up.
+
+    `variable` is what puts the cache elsewhere.
+    """
     wanted = (
         (_DOWNLOADS, cache, download_bytes),
         (_TEMPORARY, temporary, _TEMPORARY_BYTES),
@@ -75,14 +85,14 @@ def check_space(target: Target, cache: str, temporary: str, download_bytes: int,
                 f"too little room on the disk of {parts[0][1]}: {size_text(needed)} needed, {size_text(free)} free",
                 code="disk-space",
                 cause=", ".join(f"{label} {size_text(size_bytes)} in {folder}" for label, folder, size_bytes in parts),
-                hints=("free some space, then run this again", *_ways_out(labels, target)),
+                hints=("free some space, then run this again", *_ways_out(labels, target, variable)),
             )
 
 
-def _ways_out(labels: Sequence[str], target: Target) -> Iterator[str]:
+def _ways_out(labels: Sequence[str], target: Target, variable: str) -> Iterator[str]:
     """Say what helps beside deleting something: each folder has its own."""
     if _DOWNLOADS in labels:
-        yield "or put the cache elsewhere: PASCAL_INSTALL_CACHE_DIR=DIR"
+        yield f"or put the cache elsewhere: {variable}=DIR"
     if _TEMPORARY in labels:
         yield "or put temporary files elsewhere: TMPDIR=DIR"
     kept = last_committed(target) if _ENVIRONMENT in labels else None
@@ -94,3 +104,8 @@ def _existing(folder: str) -> str:
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
+
+
+def total(sizes: Iterable[int | None]) -> int:
+    """Add up the sizes that are known."""
+    return sum(size for size in sizes if size)

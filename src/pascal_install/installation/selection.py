@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -217,3 +218,21 @@ def _resolver(work: Work, torch_index: str) -> Resolver:
 def _selected(chosen: Chosen, index_url: str) -> Selected:
     filename = unquote(urlsplit(chosen.url).path.rpartition("/")[2])
     return Selected(chosen.name, chosen.version, File(filename, (chosen.url,), chosen.sha256), index_url)
+
+
+def with_sizes(files: Sequence[File], work: Work) -> list[File]:
+    """Ask how large files are that nobody told the size of, so that disk space and time left can be reckoned."""
+
+    def size(file: File) -> File:
+        if file.size_bytes is not None or work.store.find(file) is not None:
+            return file
+        try:
+            found = from_any(work.fetcher, file.urls, lambda fetcher, url: fetcher.head(url))
+            return file._replace(size_bytes=found.size_bytes)
+        except NetworkError as error:
+            if error.code in ("timeout", "not-reachable", "server-error", "offline"):
+                raise  # asking once more for the file itself would only wait as long again
+            return file
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(size, files))

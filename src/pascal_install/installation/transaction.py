@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pascal_install.errors import PascalInstallError
-from pascal_install.installation.backend import Backend
+from pascal_install.installation.backend import Backend, Uv, uv_lock
 from pascal_install.installation.change import Change
 from pascal_install.installation.hooks import Hooks
 from pascal_install.installation.journal import Journal, begin, tidy
@@ -29,11 +29,16 @@ class Incoming(NamedTuple):
     """One wheel that lies on disk, checked, ready to be installed."""
 
     path: str
+    """The file; where uv's cache has it, the folder in there that it is unpacked in."""
     facts: WheelFacts
     source: str
     """Where it came from, without credentials."""
     sha256: str
     from_cache: bool
+    entry: str = ""
+    """Where uv's cache has it: the entry of a lock by which uv finds it there."""
+    is_linked: bool = False
+    """Its files are links into uv's cache, so that they take no more room."""
 
 
 class Transaction(NamedTuple):
@@ -153,7 +158,9 @@ def _install(journal: Journal, incoming: Mapping[str, Incoming], change: Change,
     linked = os.path.join(journal.folder, "wheels")
     os.makedirs(linked, exist_ok=True)
     folders = [linked]
-    for one in incoming.values():
+    cached = {name: one for name, one in incoming.items() if one.entry}
+    files = {name: one for name, one in incoming.items() if not one.entry}
+    for one in files.values():
         path = os.path.abspath(one.path)
         # uv knows a wheel that it has unpacked by its folder. What is broken in the environment may be a link to that
         # unpacked copy, and as broken there: it gets a folder that uv has never seen.
@@ -164,8 +171,14 @@ def _install(journal: Journal, incoming: Mapping[str, Incoming], change: Change,
             os.symlink(path, os.path.join(linked, os.path.basename(path)))
         except OSError:  # Windows without the right to make links
             shutil.copy2(path, linked)
-    lines = [f"{one.facts.name}=={one.facts.version}" for _, one in sorted(incoming.items())]
-    transaction.backend.install(lines, folders, transaction.hooks.on_line, transaction.locks)
+    lines = [f"{one.facts.name}=={one.facts.version}" for _, one in sorted(files.items())]
+    if lines:
+        transaction.backend.install(lines, folders, transaction.hooks.on_line, transaction.locks)
+    if cached and isinstance(transaction.backend, Uv):
+        lock = os.path.join(linked, "pylock.toml")
+        with open(lock, "w", encoding="utf-8") as file:
+            file.write(uv_lock(one.entry for _, one in sorted(cached.items())))
+        transaction.backend.install_cached(lock, transaction.hooks.on_line, transaction.locks)
     shutil.rmtree(linked)
 
 

@@ -6,11 +6,12 @@ import configparser
 import io
 import os
 import zipfile
+from collections.abc import Callable, Iterator
 
 from packaging.utils import canonicalize_name
 
 from pascal_install.errors import VerificationError
-from pascal_install.installation.state import requires_dist
+from pascal_install.installation.state import Distribution, record, requires_dist
 from pascal_install.model.interpreter import Target
 from pascal_install.value import NamedTuple
 
@@ -40,11 +41,8 @@ def read_wheel(path: str) -> WheelFacts:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             members = tuple(info.filename for info in infos)
-            folder = next(member for member in members if _is_metadata(member)).partition("/")[0]
-            metadata = archive.read(f"{folder}/METADATA").decode("utf-8", "replace")
-            wheel = archive.read(f"{folder}/WHEEL").decode("utf-8", "replace")
-            points = f"{folder}/entry_points.txt"
-            scripts = _scripts(archive.read(points).decode("utf-8", "replace")) if points in members else ()
+            unpacked_bytes = sum(info.file_size for info in infos)
+            facts = _facts(members, unpacked_bytes, lambda name: archive.read(name).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, KeyError, StopIteration) as error:
         raise VerificationError(
             f"{os.path.basename(path)} is not a wheel", code="bad-wheel", cause=f"{type(error).__name__}: {error}"
@@ -54,11 +52,59 @@ def read_wheel(path: str) -> WheelFacts:
             raise VerificationError(
                 f"{os.path.basename(path)} holds a file outside of its folder", code="bad-wheel", cause=repr(member)
             )
-    for script in scripts:
+    _check_scripts(facts, path)
+    return facts
+
+
+def read_unpacked(folder: str) -> WheelFacts:
+    """Read the same of a folder that a wheel was unpacked into.
+
+    Raises VerificationError where a file that its RECORD lists is missing or has another size, OSError where it cannot
+    be read.
+    """
+    sizes = dict(_files_below(folder))
+    members = tuple(sizes)
+    try:
+        facts = _facts(members, sum(sizes.values()), lambda name: _text(os.path.join(folder, name)))
+    except StopIteration as error:
+        raise VerificationError(f"{folder} holds no wheel", code="bad-wheel") from error
+    metadata = Distribution(facts.name, facts.version, os.path.join(folder, facts.dist_info))
+    for path, size_bytes in record(metadata):
+        found = sizes.get(os.path.relpath(path, folder).replace(os.sep, "/"))
+        if found is None or size_bytes not in (None, found):
+            raise VerificationError(f"{path} is not as it was unpacked", code="bad-wheel")
+    _check_scripts(facts, folder)
+    return facts
+
+
+def _check_scripts(facts: WheelFacts, path: str) -> None:
+    for script in facts.scripts:
         if "/" in script or "\\" in script or not script.isprintable():
             raise VerificationError(
                 f"{os.path.basename(path)} names a command outside of its folder", code="bad-wheel", cause=repr(script)
             )
+
+
+def _files_below(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """List files below a folder by their path in it, with their size."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        return file.read()
+
+
+def _facts(members: tuple[str, ...], unpacked_bytes: int, read: Callable[[str], str]) -> WheelFacts:
+    folder = next(member for member in members if _is_metadata(member)).partition("/")[0]
+    metadata, wheel = read(f"{folder}/METADATA"), read(f"{folder}/WHEEL")
+    points = f"{folder}/entry_points.txt"
+    scripts = _scripts(read(points)) if points in members else ()
     headers = _headers(metadata)
     return WheelFacts(
         name=str(canonicalize_name(headers.get("name", ""))),
@@ -68,7 +114,7 @@ def read_wheel(path: str) -> WheelFacts:
         members=members,
         scripts=scripts,
         pure=_headers(wheel).get("root-is-purelib", "false").lower() == "true",
-        unpacked_bytes=sum(info.file_size for info in infos),
+        unpacked_bytes=unpacked_bytes,
     )
 
 
