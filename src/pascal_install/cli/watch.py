@@ -46,8 +46,9 @@ class Watch:
             return
         facts = [*text.facts(plan.host, plan.target, self._style), ""] if self._is_first_plan else []
         self._say("\n".join([*facts, *text.picks(plan.pins, self._style, self._columns)]))
-        if plan.rejected and self._is_first_plan:
-            self._say(f"\npassed over  {text.passed_over(plan)}")
+        passed = text.passed_over(plan) if self._is_first_plan else ""
+        if passed:
+            self._say(f"\npassed over  {passed}")
         self._say("")
         self._is_first_plan = False
 

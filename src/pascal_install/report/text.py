@@ -78,7 +78,8 @@ def plan(
     lines += [
         f"{clean(other)}  left to pip and your own index: the catalogue has no builds of it" for other in answer.others
     ]
-    lines += ["", f"passed over  {passed_over(answer)}"] if answer.rejected else []
+    passed = passed_over(answer)
+    lines += ["", f"passed over  {passed}"] if passed else []
     lines += [""] if answer.notes else []
     lines += [f"note  {clean(note)}" for note in answer.notes]
     by_hand = commands(answer, mirrors, installer).splitlines()
@@ -145,12 +146,16 @@ def _hash_of(pin: Pin) -> str:
 
 
 def passed_over(answer: Plan) -> str:
-    """Tell in one line what was passed over, the newest with a reason that says something of the machine."""
-    # That another version was asked for, or another publisher, is known to whoever asked.
+    """Tell in one line what was passed over, the newest with its reason; empty where there is nothing to tell.
+
+    That another version was asked for, or another publisher, is known to whoever asked.
+    """
     telling = [rejection for rejection in answer.rejected if rejection.rule not in ("requirement", "publisher")]
-    newest = (telling or answer.rejected)[0]
+    if not telling:
+        return ""
+    newest = telling[0]
     names = shell_line(wanted.text or wanted.name for wanted in answer.request.wanted)
-    more = f" and {len(answer.rejected) - 1} more" if len(answer.rejected) > 1 else ""
+    more = f" and {len(telling) - 1} more" if len(telling) > 1 else ""
     return f"{newest.name} {newest.version} ({briefly(newest)}){more}: `pascal-install explain {names}`"
 
 
