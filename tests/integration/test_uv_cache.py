@@ -73,6 +73,26 @@ def test_each_wheel_comes_once_and_is_written_once(world: World, options: Option
     assert (world.site / "nvidia/cudnn/lib/libcudnn.so").stat().st_nlink == 2
 
 
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no folder in memory here")
+def test_links_of_a_killed_install_are_taken_away(world: World, options: Options) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    killed, young, running = (
+        Path("/dev/shm", f"pascal-install-links-{pid}-test{number}")
+        for number, pid in enumerate((ended.pid, ended.pid, os.getpid()))
+    )
+    for folder in (killed, young, running):
+        (folder / "place").mkdir(parents=True)
+    for folder in (killed, running):
+        os.utime(folder, (0, 0))
+    try:
+        execute(world.plan, options, Recorder())
+        assert [folder.exists() for folder in (killed, young, running)] == [False, True, True]
+    finally:
+        for folder in (young, running):
+            shutil.rmtree(folder)
+
+
 def test_the_result_is_that_of_pip(world: World, options: Options) -> None:
     def state() -> tuple[str, str, set[tuple[str, str]]]:
         freeze = world.pip("freeze", "--all").stdout

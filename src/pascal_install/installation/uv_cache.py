@@ -7,10 +7,12 @@ PEP 751: address and hash of each wheel, nothing to search and nothing to choose
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -33,6 +35,10 @@ from pascal_install.value import NamedTuple
 
 #: 15,000 links take 0.3 s to make and take away there, and 15 s in ext4, which gives each long one a block.
 _MEMORY = "/dev/shm"  # noqa: S108 - a folder of a name that cannot be guessed is made in it
+
+#: How the folders of links are called: with the number of the process that made them.
+_LINKS = "pascal-install-links-"
+_LONGEST_S = 3600.0
 
 _LOOPBACK = "localhost,127.0.0.1,::1"
 
@@ -151,7 +157,8 @@ class _UvFetch:
         self, offers: Sequence[_Offer], *, offline: bool, progress: _Lines | None = None
     ) -> dict[str, Incoming] | None:
         fast = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else self._work.folder
-        folder = tempfile.mkdtemp(prefix="pascal-install-", dir=fast)
+        _forget_killed(fast)
+        folder = tempfile.mkdtemp(prefix=f"{_LINKS}{os.getpid()}-", dir=fast)
         try:
             place = os.path.join(folder, "place")
             with self._lock(offers) as lock:
@@ -208,6 +215,18 @@ def _read(offers: Sequence[_Offer], place: str, *, from_cache: bool, linked: boo
             linked,
         )
     return found
+
+
+def _forget_killed(parent: str) -> None:
+    """Take away the links of installs that were killed: nothing else empties the memory that they lie in."""
+    for name in os.listdir(parent) if os.path.exists("/proc/self") else ():
+        owner = name.removeprefix(_LINKS).partition("-")[0]
+        path = os.path.join(parent, name)
+        if name.startswith(_LINKS) and not os.path.exists(f"/proc/{owner}"):
+            with contextlib.suppress(OSError):  # another process was first
+                # The number may be that of a process in another container, which shares the memory only.
+                if time.time() - os.stat(path).st_mtime > _LONGEST_S:
+                    shutil.rmtree(path, ignore_errors=True)  # another user's stays
 
 
 def _links(cache: str, target: Target, environ: Mapping[str, str]) -> bool:
