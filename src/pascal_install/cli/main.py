@@ -58,7 +58,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         return _dispatch(list(argv), command, arguments, environ)
     except PascalInstallError as error:
-        _tell(error, wants_json=_wants_json(arguments, environ))
+        _tell(error, command, wants_json=_wants_json(arguments, environ))
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -76,6 +76,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
                 cause=f"{type(error).__name__}: {error}",
                 hints=("run the same with --debug and report what it prints",),
             ),
+            command,
             wants_json=_wants_json(arguments, environ),
         )
         return 1
@@ -152,12 +153,14 @@ def _wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     return (given[-1] if given else environ.get("PASCAL_INSTALL_FORMAT", "")) == "json"
 
 
-def _tell(error: PascalInstallError, *, wants_json: bool) -> None:
+def _tell(error: PascalInstallError, command: str, *, wants_json: bool) -> None:
     from pascal_install.report import text
     from pascal_install.report.fit import columns_of, fit
 
     if wants_json:
-        from pascal_install.report.document import error_document, to_json
+        from pascal_install.report.document import SCHEMA, error_document, to_json
 
-        sys.stdout.write(to_json(error_document(error)))
+        # Of a command that gives a plan, no plan is the same document, whatever the reason.
+        without: dict[str, list[str]] = {"pins": []} if command in ("install", "plan") else {}
+        sys.stdout.write(to_json({"schema": SCHEMA, **without, **error_document(error)}))
     sys.stderr.write(fit(text.error(error), columns_of(sys.stderr)))

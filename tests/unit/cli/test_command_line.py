@@ -78,7 +78,8 @@ def test_json_is_one_document_even_for_errors(capsys: pytest.CaptureFixture[str]
     assert refused["error"]["code"] == 3
     assert refused["error"]["rule"] == "kernel-coverage"
     assert run("plan", "torch", "--gpu", "Voodoo 2", "--format", "json") == 2
-    assert json.loads(capsys.readouterr().out)["error"]["code"] == 2
+    unread = json.loads(capsys.readouterr().out)
+    assert (list(unread), unread["pins"], unread["error"]["code"]) == (["schema", "pins", "error"], [], 2)
 
 
 def test_options_come_from_the_environment_and_the_command_line_wins(capsys: pytest.CaptureFixture[str]) -> None:
