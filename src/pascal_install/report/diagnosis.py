@@ -28,7 +28,7 @@ def diagnosis(host: HostFacts, target: Target, findings: Sequence[Finding], *, c
     errors = sum(one.severity == "error" for one in findings)
     if findings:
         lines.append("")
-    lines.append(f"{errors} problem(s)" if errors else style.good("no problems found"))
+    lines.append(f"{errors} problem{'s' if errors > 1 else ''}" if errors else style.good("no problems found"))
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,9 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
     proof = done.verification
     if proof is not None:
         runs = (
-            f"; a kernel ran on {len(proof.kernels)} GPU(s)" if proof.kernels else "; no GPU here, so no kernel was run"
+            f"; a kernel ran on {len(proof.kernels)} GPU{'s' if len(proof.kernels) > 1 else ''}"
+            if proof.kernels
+            else "; no GPU here, so no kernel was run"
         )
         has = f"; torch has {clean(' '.join(proof.architectures))}" if proof.architectures else ""
         lines.append(f"verified: {clean(', '.join(proof.imports))} import{has}{runs}")
