@@ -16,6 +16,7 @@ from pascal_install.facts.host import detect_host, is_this_machine, require_gpus
 from pascal_install.facts.interpreter import find_target
 from pascal_install.facts.tags import describe_platform
 from pascal_install.model.address import Mirror, redact
+from pascal_install.model.names import normalise
 from pascal_install.model.request import Request, Wanted
 from pascal_install.model.specifier import read_exact
 from pascal_install.resolve.search import names_needed, resolve
@@ -200,7 +201,7 @@ def parse_requirement(text: str) -> Wanted:
     specifier = text[len(name) :]
     is_name = bool(name) and _NAME.issuperset(name) and name[0].isalnum() and name[-1].isalnum()
     if is_name and (not equals or read_exact(specifier)):
-        return Wanted(_normalise(name), specifier, text)
+        return Wanted(normalise(name), specifier, text)
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -219,13 +220,7 @@ def parse_requirement(text: str) -> Wanted:
             code="bad-requirement",
             cause="it has a marker or an extra",
         )
-    return Wanted(_normalise(read.name), str(read.specifier), text)
-
-
-def _normalise(name: str) -> str:
-    """Normalise as PEP 503 does."""
-    pieces = name.lower().replace("_", "-").replace(".", "-").split("-")
-    return "-".join(piece for piece in pieces if piece)
+    return Wanted(normalise(read.name), str(read.specifier), text)
 
 
 def find_chosen_target(settings: Settings, environ: Mapping[str, str]) -> Target:

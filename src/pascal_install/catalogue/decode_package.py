@@ -267,7 +267,8 @@ def _check_torch(row: Fields, release: Release) -> None:
             row.reject("torch_variants", "CUDA variants like cu124, or cu12x for all of CUDA 12", label)
 
 
-def _is_version(text: str) -> bool:
+def is_version(text: str) -> bool:
+    """Tell whether a text is a version (PEP 440)."""
     try:
         Version(text)
     except InvalidVersion:
@@ -330,9 +331,9 @@ def _check_file(row: Fields, release: Release, tag: str, filename: str) -> None:
     try:
         name, version, _, file_tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
-        if _is_version(release.version):  # else its own problem was told
+        if is_version(release.version):  # else its own problem was told
             row.reject("filename", "the name of a wheel", filename)
         return
-    same_version = not _is_version(release.version) or version == Version(release.version)
+    same_version = not is_version(release.version) or version == Version(release.version)
     if name != release.name or not same_version or file_tags != tags:
         row.reject("filename", f"a wheel of {release.name} {release.version} with the tag {tag}", filename)

@@ -5,12 +5,7 @@ from __future__ import annotations
 import os
 
 from pascal_install.model.interpreter import InstalledDistribution
-
-
-def normalise(name: str) -> str:
-    """Normalise a name as PEP 503 does."""
-    pieces = name.lower().replace("_", "-").replace(".", "-").split("-")
-    return "-".join(piece for piece in pieces if piece)
+from pascal_install.model.names import normalise
 
 
 def installed_distributions(folders: tuple[str, ...]) -> tuple[InstalledDistribution, ...]:

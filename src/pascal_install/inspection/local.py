@@ -10,8 +10,9 @@ from pascal_install.binary.library import read_library
 from pascal_install.binary.source import DamagedError, UnsupportedError
 from pascal_install.errors import TargetError
 from pascal_install.inspection.files import FileSource
-from pascal_install.inspection.names import may_hold_code, normalised, part_of
+from pascal_install.inspection.names import may_hold_code, part_of
 from pascal_install.inspection.report import Part, Report, Skipped
+from pascal_install.model.names import normalise
 from pascal_install.value import NamedTuple
 
 
@@ -60,7 +61,7 @@ def inspect_environment(site_dirs: Sequence[str], *, subject: str = "", deep: bo
 
 def inspect_distribution(name: str, site_dirs: Sequence[str], *, deep: bool = False) -> Report:
     """Inspect one installed distribution. Raises TargetError when it is not there."""
-    wanted = normalised(name)
+    wanted = normalise(name)
     for distribution in distributions(site_dirs):
         if distribution.name == wanted:
             report = read_files(f"{wanted} {distribution.version}", recorded_files(distribution), deep=deep)
@@ -102,7 +103,7 @@ def distributions(site_dirs: Sequence[str]) -> Iterator[Distribution]:
         for entry in sorted(_listed(site_dir)):
             if entry.endswith(".dist-info"):
                 name, _, version = entry.removesuffix(".dist-info").partition("-")
-                yield Distribution(normalised(name), version, site_dir, os.path.join(site_dir, entry))
+                yield Distribution(normalise(name), version, site_dir, os.path.join(site_dir, entry))
 
 
 def recorded_files(distribution: Distribution) -> list[Found]:

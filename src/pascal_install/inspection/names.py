@@ -23,11 +23,3 @@ def part_of(member: str) -> str:
     if folders[0] == "nvidia" and len(folders) > 2:
         return "/".join(folders[:2])
     return folders[0].removesuffix(".libs")
-
-
-def normalised(name: str) -> str:
-    """Normalise a distribution's name (PEP 503)."""
-    name = name.lower().replace("_", "-").replace(".", "-")
-    while "--" in name:
-        name = name.replace("--", "-")
-    return name

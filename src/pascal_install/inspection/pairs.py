@@ -22,11 +22,12 @@ from pascal_install.inspection.local import (
     recorded_files,
     torch_cuda_label,
 )
-from pascal_install.inspection.names import is_shared_library, normalised
+from pascal_install.inspection.names import is_shared_library
 from pascal_install.inspection.remote import RangeFetcher, RemoteSource
 from pascal_install.inspection.report import Report
 from pascal_install.inspection.subject import site_packages_of
 from pascal_install.model.finding import Finding
+from pascal_install.model.names import normalise
 from pascal_install.value import NamedTuple
 
 _BLOCK = 1 << 23
@@ -107,7 +108,7 @@ def _files(subject: str, fetcher: RangeFetcher | None, site_dirs: Sequence[str],
     if os.path.isfile(subject) and not subject.endswith(".whl"):
         return [Found(os.path.basename(subject), subject)]
     if is_name(subject):
-        installed = (one for one in distributions(site_dirs) if one.name == normalised(subject))
+        installed = (one for one in distributions(site_dirs) if one.name == normalise(subject))
         distribution = next(installed, None)
         if distribution is None:
             raise TargetError(f"{subject} is not installed", code="not-installed", cause=", ".join(site_dirs))
@@ -142,7 +143,7 @@ def unpacked(
     """
     if os.path.isdir(place):
         yield site_packages_of(place) or (place,)
-    elif normalised(place) == "torch" and site_dirs:
+    elif normalise(place) == "torch" and site_dirs:
         yield site_dirs
     elif "://" in place and fetcher is not None:
         with tempfile.TemporaryDirectory(prefix="pascal-install-") as folder:

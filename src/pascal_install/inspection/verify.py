@@ -18,10 +18,10 @@ from pascal_install.inspection.local import (
     recorded_files,
     torch_cuda_label,
 )
-from pascal_install.inspection.names import normalised
 from pascal_install.inspection.report import Report
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, coverage
 from pascal_install.model.finding import Finding
+from pascal_install.model.names import normalise
 
 _NVIDIA_DISTRIBUTIONS = ("nvidia-cudnn", "nvidia-cublas", "nvidia-nccl")
 
@@ -46,7 +46,7 @@ def verify_environment(
     if search_path is None:
         search_path = os.environ.get("LD_LIBRARY_PATH", "")
     with Loader(site_dirs, search_path=search_path) as loader:
-        for name in dict.fromkeys(map(normalised, packages)):
+        for name in dict.fromkeys(map(normalise, packages)):
             distribution = installed.get(name)
             if distribution is None:
                 findings.append(Finding("not-installed", "error", f"{name} is not installed"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pascal_install.facts.site_packages import normalise
+from pascal_install.model.names import normalise
 from pascal_install.value import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

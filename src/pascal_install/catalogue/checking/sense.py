@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.tags import parse_tag
-from packaging.version import InvalidVersion, Version
 
 from pascal_install.catalogue.checking.places import PackageFile, Row, read_package_file, read_text
 from pascal_install.catalogue.decode import Data, parse_toml, toml_files
+from pascal_install.catalogue.decode_package import is_version
 from pascal_install.model.build import CudaTables, Package, Release
 from pascal_install.model.coupling import torch_matches, variant_matches
 from pascal_install.model.cuda import ComputeCapability, CudaVersion, variant_cuda
@@ -43,7 +43,7 @@ def make_world(checked: Data, below: Data | None) -> World:
     """Take torch and the tables from what is checked, and from what lies below it."""
     layers = [data for data in (checked, below) if data is not None]
     all_torches = (release for data in layers for release in data.packages.get("torch", _NOTHING).releases)
-    torches = tuple(release for release in all_torches if _is_version(release.version))
+    torches = tuple(release for release in all_torches if is_version(release.version))
     generations = tuple(one for data in layers for one in data.tables.generations)
     names = frozenset(name for data in layers for name in data.packages)
     return World(names, torches, checked.tables._replace(generations=generations))
@@ -77,14 +77,6 @@ def nonsense(directory: str, checked: Data, below: Data | None, bad: Collection[
         problems += _files(sound)
     problems += _advice(directory, world)
     return list(dict.fromkeys(problems))
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
 
 
 def _architectures(row: Row, release: Release, world: World) -> Iterator[str]:
