@@ -20,7 +20,8 @@ def main(names: list[str]) -> None:
     torch = sys.modules.get("torch") if answer["imports"].get("torch") == "" else None
     answer["torch"] = str(getattr(torch, "__version__", ""))
     answer["architectures"] = architectures(torch)
-    answer["kernels"] = kernels(torch)
+    answer["no_gpu"] = why_no_gpu(torch)
+    answer["kernels"] = [] if answer["no_gpu"] else kernels(torch)
     sys.stdout.write("\n" + MARKER + json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -45,9 +46,20 @@ def architectures(torch: Any) -> list[str]:
     return (flags() or "").split() if flags else []
 
 
+def why_no_gpu(torch: Any) -> str:
+    """Tell why torch sees no GPU, in its own words; empty where it sees one."""
+    if torch is None or torch.cuda.is_available():
+        return ""
+    try:
+        torch.cuda.init()
+    except Exception as error:  # noqa: BLE001 - whatever CUDA says is the answer
+        return last_line(error)
+    return "torch.cuda.is_available() is False"
+
+
 def kernels(torch: Any) -> list[dict[str, str]]:
     """Use every GPU that torch sees."""
-    if torch is None or not torch.cuda.is_available():
+    if torch is None:
         return []
     found = []
     for ordinal in range(torch.cuda.device_count()):
