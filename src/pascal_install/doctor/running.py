@@ -9,9 +9,6 @@ from pascal_install.errors import VerificationError
 from pascal_install.installation.verify import Proof, prove, usable_gpus
 from pascal_install.model.finding import Finding
 
-#: Nothing is written: what Python compiles on the way is thrown away.
-_READ_ONLY = ("-B",)
-
 #: What torch or CUDA says, and what to do about it, the first that fits.
 _REMEDIES = (
     (
@@ -35,7 +32,7 @@ def check(case: Case) -> Iterator[Symptom]:
     if torch is None or not gpus or not case.target.executable:
         return
     try:
-        proof = prove(case.target, ("torch",), case.environ, _READ_ONLY)
+        proof = prove(case.target, ("torch",), case.environ)
     except VerificationError as error:
         yield _torch_fails(error.summary, error.cause)
         return

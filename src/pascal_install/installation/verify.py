@@ -81,8 +81,7 @@ def verify(plan: Plan, names: tuple[str, ...], environ: Mapping[str, str], pycac
 
     `pycache` is a folder for what Python compiles meanwhile, so that the environment itself is only read.
     """
-    options = ("-X", f"pycache_prefix={pycache}") if pycache else ()
-    proof = prove(plan.target, names, environ, options)
+    proof = prove(plan.target, names, environ, pycache)
     problems = [f"import {name}: {why}" for name, why in proof.imports.items() if why]
     problems += _kernel_problems(plan, proof)
     problems += _binary_problems(plan)
@@ -151,12 +150,13 @@ def _binary_problems(plan: Plan) -> list[str]:
     return [f"{finding.summary} {finding.evidence}".strip() for finding in findings if finding.severity == "error"]
 
 
-def prove(target: Target, names: Sequence[str], environ: Mapping[str, str], options: Sequence[str] = ()) -> Proof:
-    """Import modules in the target, and run a kernel on each GPU. `options` are its Python's.
+def prove(target: Target, names: Sequence[str], environ: Mapping[str, str], pycache: str = "") -> Proof:
+    """Import modules in the target, and run a kernel on each GPU.
 
+    `pycache` is a folder for what Python compiles meanwhile; without one it writes nothing.
     Raises VerificationError where that Python does not come to its end.
     """
-    args = (target.executable, "-I", *options, verify_probe.__file__, *names)
+    args = (target.executable, "-I", verify_probe.__file__, pycache, *names)
     try:
         done = process.run(args, env=offline_environ(environ), timeout_s=_TIMEOUT_S)
     except (OSError, process.ProcessTimeout) as error:
