@@ -87,6 +87,12 @@ def test_a_file_of_record_was_cut(site: Path) -> None:
     assert "0 bytes" in why(site, "torch")[0]
 
 
+def test_an_empty_record_lists_nothing_and_proves_nothing(site: Path) -> None:
+    info = put(site, "torch", "2.6.0", {"torch/__init__.py": "x"})
+    (info / "RECORD").write_text("")
+    assert why(site, "torch") == ["its RECORD is empty"]
+
+
 def test_compiled_files_may_come_and_go(site: Path) -> None:
     put(site, "torch", "2.6.0", {"torch/__init__.py": "x", "torch/__pycache__/__init__.cpython-312.pyc": "c"})
     (site / "torch/__pycache__/__init__.cpython-312.pyc").unlink()
