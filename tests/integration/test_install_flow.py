@@ -158,6 +158,13 @@ def empty_metadata(world: World) -> None:
     (world.site / "torch/stale.py").write_text("of the version that was lost")
 
 
+def record_of_nulls(world: World) -> None:
+    """As a power cut may leave it."""
+    record = world.site / "torch-2.6.0+cu124.dist-info/RECORD"
+    record.write_bytes(bytes(record.stat().st_size))
+    (world.site / "torch/stale.py").write_text("that only the lost RECORD would tell")
+
+
 def empty_folder_of_the_old_version(world: World) -> None:
     """A uv that was killed in an upgrade: pip still lists the version that is gone."""
     (world.site / "torch-2.15.0.dist-info").mkdir()
@@ -179,6 +186,7 @@ def leftovers(world: World) -> None:
         cut_file,
         two_metadata_folders,
         empty_metadata,
+        record_of_nulls,
         empty_folder_of_the_old_version,
         broken_dependency,
         leftovers,

@@ -101,7 +101,12 @@ def _distribution(folder: str) -> Distribution:
 
 def problem(distribution: Distribution) -> str:
     """Tell why a distribution is not whole; empty where it is."""
-    return why_cut_off(distribution) or next(filter(None, map(_why_wrong, record(distribution))), "")
+    if why := why_cut_off(distribution):
+        return why
+    rows = record(distribution)
+    if not rows and not distribution.folder.endswith(".egg-info"):
+        return "its RECORD lists nothing, and should list itself"
+    return next(filter(None, map(_why_wrong, rows)), "")
 
 
 def why_cut_off(distribution: Distribution) -> str:
@@ -112,8 +117,7 @@ def why_cut_off(distribution: Distribution) -> str:
     for name in ("METADATA", "INSTALLER", "RECORD"):
         if not os.path.isfile(os.path.join(distribution.folder, name)):
             return f"it has no {name}: an install of it was cut off"
-    # A RECORD lists itself at least: an empty one is what a power cut may leave, and would make anything whole.
-    return "" if os.path.getsize(os.path.join(distribution.folder, "RECORD")) else "its RECORD is empty"
+    return ""
 
 
 def _why_wrong(row: RecordRow) -> str:
@@ -121,7 +125,7 @@ def _why_wrong(row: RecordRow) -> str:
         return ""
     try:
         found = os.stat(row.path)
-    except (OSError, ValueError):  # the latter for the nulls that a power cut may leave
+    except (OSError, ValueError):  # the latter for a name that this locale cannot write
         return f"{row.path} is missing"
     if row.size_bytes is None:
         return ""
@@ -132,7 +136,7 @@ def _why_wrong(row: RecordRow) -> str:
 
 
 def record(distribution: Distribution) -> tuple[RecordRow, ...]:
-    """Read the list of a distribution's files; empty where there is none."""
+    """Read the list of a distribution's files; empty where there is none, or only what a power cut has left of it."""
     return tuple(_row(distribution, name, size) for name, size in _rows(distribution))
 
 
@@ -148,6 +152,8 @@ def _rows(distribution: Distribution) -> list[tuple[str, str]]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             text = file.read()
     except (FileNotFoundError, NotADirectoryError):
+        return []
+    if "\0" in text:
         return []
     if '"' in text:
         import csv

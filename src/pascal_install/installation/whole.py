@@ -88,7 +88,7 @@ def _is_as_listed(listed: Listed) -> bool:
             found = find(start + name, dir_fd=opened)
             if size and (str(found.st_size) != size or is_folder(found.st_mode)):
                 return False
-    except (OSError, ValueError):  # the latter for a name with a null, as a power cut may leave it
+    except (OSError, ValueError):  # the latter for a name that this locale cannot write
         return False
     finally:
         if opened is not None:
