@@ -69,8 +69,9 @@ def read_unpacked(folder: str) -> WheelFacts:
     except StopIteration as error:
         raise VerificationError(f"{folder} holds no wheel", code="bad-wheel") from error
     metadata = Distribution(facts.name, facts.version, os.path.join(folder, facts.dist_info))
+    start = os.path.join(os.path.normpath(folder), "")
     for path, size_bytes in record(metadata):
-        found = sizes.get(os.path.relpath(path, folder).replace(os.sep, "/"))
+        found = sizes.get(path.removeprefix(start).replace(os.sep, "/"))
         if found is None or size_bytes not in (None, found):
             raise VerificationError(f"{path} is not as it was unpacked", code="bad-wheel")
     _check_scripts(facts, folder)
