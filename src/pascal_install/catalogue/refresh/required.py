@@ -146,7 +146,7 @@ class _Reader:
         wheel = chosen(group)
         try:
             found = look_inside(wheel, self._index, self._world)
-        except DamagedError as error:
+        except (NetworkError, DamagedError) as error:
             raise NetworkError(
                 f"{wheel.filename} cannot be read", code="unexpected-answer", cause=error.summary
             ) from error
