@@ -192,6 +192,19 @@ def test_a_torch_that_nothing_tells_is_left_to_a_person(place: Place, requires: 
     assert not [one for one in nonsense(folder, decode(folder), None) if ".torch: " in one]
 
 
+def test_libraries_for_a_cuda_that_torch_never_had_there_do_not_count(place: Place) -> None:
+    torches = [("2.6.0", "cu124"), ("2.6.1", "cu126")]
+    place.has("torch", TORCH, *(release_row(version, cuda, "pypi", [f'tag = "{LINUX}"']) for version, cuda in torches))
+    files = {f"ours/libours_cuda{digits}.so": device_library(60) for digits in ("118", "124", "126", "128")}
+    content = make_wheel("ours", "1.1", LINUX, files=files, requires=["torch>=2.4,<3"])
+    place.mirror.add_pypi(f"ours-1.1-{LINUX}.whl", content)
+    text = EXTENSION.replace("exllamav2", "ours")
+    how = 'refresh = {upstream = "pypi", variant = "libraries"}\n'
+    place.has("ours", text[: text.index("[[index]]")], '[[index]]\nid = "pypi"\n', how)
+    (row,) = rows(place.refreshed("ours", in_place=True).text)
+    assert row["variants"] == ["cu128", "cu126", "cu124"]  # torch may follow with cu128
+
+
 def test_bounds_count_where_no_word_says_otherwise(place: Place) -> None:
     ours(place, "torch>=2.4,<3", compiled_with(124), "")
     (row,) = rows(place.refreshed("ours", in_place=True).text)

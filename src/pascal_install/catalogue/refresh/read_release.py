@@ -85,12 +85,11 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
         binaries = _binaries(one, reader)
         if not architectures(binaries):
             return _without_code(one, index)
-        if not variant and not index.variant:
-            variant = _compiled_with(one, binaries, reader.world)
-        labels = cuda_labels(binaries) if index.variant == "libraries" else (variant,)
+        labels = _labels(one, index, binaries, variant, reader)
         unknown = [label for label in labels if is_cuda(label) and label not in reader.world.variants]
         if unknown:
             return _unknown_variant(unknown[-1])
+        variant = variant or labels[0]
         known = () if reader.role == "torch" else index.newest.get((os_name, machine), {}).get("architectures", ())
         found = _by_code(binaries, labels, known)
         row["architectures"] = []
@@ -161,13 +160,31 @@ def _by_code(
     What an extension serves in a good part of its libraries only (vllm) counts where it is `known` of the release
     before, as it does for `check --binaries`.
     """
-    newest_first = sorted(labels, key=lambda label: (len(label), label), reverse=True)
+    newest_first = sorted(labels, key=_by_age, reverse=True)
     by_code: dict[tuple[CodeTarget, ...], list[str]] = {}
     for label in newest_first:
         more = {target for target in partly_served(binaries, label) if str(target) in known}
         targets = sorted({*architectures(binaries, label), *more}, key=lambda target: (target.ptx, target))
         by_code.setdefault(tuple(targets), []).append(label)
     return [(tuple(of_code), targets) for targets, of_code in by_code.items()] or [(("",), ())]
+
+
+def _labels(one: Offered, index: Index, binaries: Sequence[Binary], variant: str, reader: Reader) -> tuple[str, ...]:
+    """Give the CUDA variants of a wheel: those of its libraries where they differ, the known one, else its code's."""
+    if index.variant != "libraries":
+        return (variant if variant or index.variant else _compiled_with(one, binaries, reader.world),)
+    labels = cuda_labels(binaries)
+    if reader.role == "torch-extension":
+        # Not what torch never had on this platform; newer ones stay, since torch may be about to follow.
+        torches = reader.world.torches.items()
+        has = {label for (_, _, *platform), label in torches if tuple(platform) == one.platform and is_cuda(label)}
+        newest = max(map(_by_age, has), default=(0, ""))
+        labels = tuple(label for label in labels if label in has or _by_age(label) > newest) or labels
+    return labels or ("",)
+
+
+def _by_age(label: str) -> tuple[int, str]:
+    return len(label), label
 
 
 def _unknown_variant(variant: str) -> NotTaken:

@@ -77,7 +77,7 @@ def refresh(name: str, work: Work) -> Outcome:
     package = {**raw, **raw_below} if raw_below else raw
     package["release"] = _laid_over(raw_below.get("release", []), raw.get("release", []))
     indexes = refreshable(package, work.world.variants)
-    if any(index.variant == "torch" or index.torch == REQUIRES_IT for index in indexes):
+    if any(index.variant in ("torch", "libraries") or index.torch == REQUIRES_IT for index in indexes):
         work = work._replace(world=work.world._replace(torches=_torches(work)))
     # A row that a person has to complete is written where people write: not over somebody else's file.
     is_own = not raw_below or work.target == work.base
@@ -267,7 +267,7 @@ def _read_again(
     """Try the releases again whose device code could not be read when they were found."""
     updated = {identity(row): row for row in compared.updated}
     by_name = {one.filename: one for one in offered}
-    reader = Reader(work.world, work.kept, str(package["role"]), work.today, work.watch, threading.Event())
+    reader = Reader(work.world, work.kept, str(package["role"]), work.today, work.watch, threading.Event(), True)
     for release in recorded:
         if release["confidence"] != UNREAD:
             continue
