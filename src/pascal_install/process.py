@@ -1,4 +1,4 @@
-"""Children: the only module that starts any.
+"""Children that run another program: the only module that starts any (`forked` copies this one).
 
 Each child leads a process group of its own, so that an interrupt reaches its children too and nothing goes on working
 in an environment behind our back.

@@ -87,6 +87,7 @@ def test_library_path_that_shadows_the_own_libraries(patient: Patient, tmp_path:
 def test_a_hidden_gpu_is_a_warning(patient: Patient, tmp_path: Path) -> None:
     patient.environ |= fake_nvml_env(build_fake_nvml(tmp_path / "nvml"), (GTX_1080_TI, RTX_2080_TI))
     patient.environ |= {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    patient.environ["STUB_TORCH_CUDA"] = f"{GTX_1080_TI.name};6.1;"
     done = patient.types()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "GPU 1 (NVIDIA GeForce RTX 2080 Ti) is hidden" in done.stdout

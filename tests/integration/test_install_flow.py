@@ -18,9 +18,11 @@ from pascal_install.errors import (
 )
 from pascal_install.fetch import Fetcher
 from pascal_install.installation.execute import execute
+from pascal_install.installation.in_place import is_in_place
 from pascal_install.installation.journal import journals
 from pascal_install.installation.publication import NotPublishedError
 from pascal_install.installation.rollback import forget, recover, rollback, way_back
+from pascal_install.installation.state import read_environment
 from support.environments import interpreter_of
 from support.installs import (
     TAG,
@@ -156,6 +158,13 @@ def empty_metadata(world: World) -> None:
     (world.site / "torch/stale.py").write_text("of the version that was lost")
 
 
+def record_of_nulls(world: World) -> None:
+    """As a power cut may leave it."""
+    record = world.site / "torch-2.6.0+cu124.dist-info/RECORD"
+    record.write_bytes(bytes(record.stat().st_size))
+    (world.site / "torch/stale.py").write_text("that only the lost RECORD would tell")
+
+
 def empty_folder_of_the_old_version(world: World) -> None:
     """A uv that was killed in an upgrade: pip still lists the version that is gone."""
     (world.site / "torch-2.15.0.dist-info").mkdir()
@@ -177,6 +186,7 @@ def leftovers(world: World) -> None:
         cut_file,
         two_metadata_folders,
         empty_metadata,
+        record_of_nulls,
         empty_folder_of_the_old_version,
         broken_dependency,
         leftovers,
@@ -194,6 +204,34 @@ def test_what_only_looks_installed_is_mended(world: World, damage: object) -> No
         path: text for path, text in sound.items() if not path.endswith(compiled)
     }
     assert execute(world.plan, world.options._replace(make_fetcher=no_fetcher)).status == "in-place"
+
+
+def test_what_is_kept_of_a_record_hides_no_damage(world: World) -> None:
+    def finds_all() -> bool:
+        target = world.plan.target
+        return is_in_place(world.plan, read_environment(target), cache_dir=world.options.cache_dir)
+
+    execute(world.plan, world.options)
+    assert finds_all()
+    (kept,) = Path(world.options.cache_dir, "in-place").iterdir()
+    as_kept = kept.read_bytes()
+    file, record = world.site / "torch/__init__.py", world.site / "torch-2.6.0+cu124.dist-info/RECORD"
+    for path, damage in [
+        (file, file.read_bytes()[:-1]),
+        (file, b""),
+        # As a power cut may leave it: as long and as old as it was.
+        (record, bytes(record.stat().st_size)),
+        (record, record.read_bytes() + b"torch/more.py,sha256=x,1\n"),
+        (record, b""),
+    ]:
+        sound, times = path.read_bytes(), path.stat()
+        path.write_bytes(damage)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert not finds_all()
+        path.write_bytes(sound)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert finds_all()
+    assert kept.read_bytes() == as_kept
 
 
 def test_nothing_broken_comes_back(world: World) -> None:

@@ -32,10 +32,29 @@ _TORCH_INIT = """\
 from torch import _C, cuda, version
 from torch.version import __version__
 
+float32 = "float32"
+
 
 class Tensor:
-    def __init__(self, value):
-        self.value = value
+    def __init__(self, values):
+        self.values = values
+
+    def __mul__(self, other):
+        return Tensor([value * other for value in self.values])
+
+    def __add__(self, other):
+        return Tensor([value + other for value in self.values])
+
+    def sum(self):
+        return Tensor([sum(self.values)])
+
+    def item(self):
+        return self.values[0]
+
+
+def arange(end, device, dtype):
+    cuda.run(int(device.rpartition(":")[2]))
+    return Tensor(list(range(end)))
 """
 
 _TORCH_C = """\
@@ -43,17 +62,41 @@ def _cuda_getArchFlags():
     return {architectures!r}
 """
 
-# As torch does: without a device the list is empty, whatever the build holds.
+# As torch does: without a device the list is empty, whatever the build holds. STUB_TORCH_CUDA names the GPUs that are
+# to be seen, `NAME;6.1;what their kernels end with|...`; without GPUs in it, it is why torch sees none.
 _TORCH_CUDA = """\
+import os
+
 from torch import _C
+
+_SAYS = os.environ.get("STUB_TORCH_CUDA", "Found no NVIDIA driver on your system.")
+_GPUS = [gpu.split(";") for gpu in _SAYS.split("|")] if ";" in _SAYS else []
+
+
+def init():
+    if not _GPUS:
+        raise RuntimeError(_SAYS)
 
 
 def is_available():
-    return False
+    return bool(_GPUS)
 
 
 def device_count():
-    return 0
+    return len(_GPUS)
+
+
+def get_device_name(ordinal):
+    return _GPUS[ordinal][0]
+
+
+def get_device_capability(ordinal):
+    return tuple(map(int, _GPUS[ordinal][1].split(".")))
+
+
+def run(ordinal):
+    if _GPUS[ordinal][2]:
+        raise RuntimeError(_GPUS[ordinal][2])
 
 
 def get_arch_list():
@@ -111,7 +154,7 @@ def make_torch_stub(
     """Make a small torch. `version` is the one of the metadata: `2.6.0+cu124`, or `2.6.0` as on PyPI.
 
     `torch.__version__`, `torch.version.cuda`, `torch.cuda` and `torch._C._cuda_getArchFlags()` answer as the real one
-    does on a machine without a GPU.
+    does on a machine without a GPU, or as STUB_TORCH_CUDA says.
     """
     local = version if "+" in version else f"{version}+{variant}"
     cuda = None if variant == "cpu" else f"{variant[2:-1]}.{variant[-1]}"

@@ -49,7 +49,9 @@ def run() -> None:
     import gc
 
     gc.set_threshold(200_000)  # a plan makes many small values and no cycles: looking for them takes a tenth of it
-    sys.exit(main(sys.argv[1:], os.environ))
+    code = main(sys.argv[1:], os.environ)
+    gc.freeze()  # the same for the search that the interpreter makes when it ends
+    sys.exit(code)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:

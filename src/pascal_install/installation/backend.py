@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from pascal_install import process
 from pascal_install.errors import InstallerError, TargetError
+from pascal_install.installation.pip_settings import PipSettings
 from pascal_install.model.interpreter import Target
 from pascal_install.value import NamedTuple
 
@@ -23,6 +24,8 @@ OLDEST_PIP = Version("23.1")
 
 #: An install of torch unpacks 5 GB; on a slow disk that takes its time, but not for ever.
 _INSTALL_TIMEOUT_S = 3600.0
+
+_LOOPBACK = "localhost,127.0.0.1,::1"
 
 #: uv reads locks of PEP 751 as a preview. One that does not know the word says so, and the wheels come without it.
 _PYLOCK = ("--preview-features", "pylock")
@@ -97,6 +100,21 @@ class Uv(NamedTuple):
         done = process.run((*self._pip_install, "--dry-run", "--offline", *_PYLOCK, "-r", lock), env=environ)
         said = re.search(r"Would download (\d+) package", done.stdout + done.stderr)
         return int(said[1]) if said else default
+
+    def compile(
+        self, requirements: str, lock: str, environ: Mapping[str, str], timeout_s: float
+    ) -> process.Completed | None:
+        """Resolve requirements, of wheels alone, into a lock whose versions are preferred; None where it does not end.
+
+        As pip does, all indexes count alike.
+        """
+        options = ("--no-config", "--no-progress", "--color", "never", "--no-header", "--python", self.python)
+        choice = ("--only-binary", ":all:", "--index-strategy", "unsafe-best-match", *_PYLOCK)
+        command = (*self.command, "pip", "compile", "--quiet", *options, *choice, "--output-file", lock, requirements)
+        try:
+            return process.run(command, env=environ, timeout_s=timeout_s)
+        except (OSError, process.ProcessTimeout):
+            return None
 
     def cache_dir(self) -> str:
         """Ask uv where its cache is. Raises InstallerError where it does not tell."""
@@ -239,3 +257,21 @@ def offline_environ(environ: Mapping[str, str]) -> dict[str, str]:
     # PIP_USER=0: without it pip goes to the user's site folder when it cannot write, and answers 0.
     kept.update(PIP_CONFIG_FILE=os.devnull, PIP_USER="0", UV_NO_CONFIG="1", UV_PYTHON_DOWNLOADS="never", PYTHONUTF8="1")
     return kept
+
+
+def connection_environ(settings: PipSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment in which uv reaches what the person's pip reaches, in the same way."""
+    found = offline_environ(environ)
+    cert = settings.cert or environ.get("REQUESTS_CA_BUNDLE", "") or environ.get("CURL_CA_BUNDLE", "")
+    if cert:
+        found["SSL_CERT_DIR" if os.path.isdir(cert) else "SSL_CERT_FILE"] = cert
+    if settings.client_cert:
+        found["SSL_CLIENT_CERT"] = settings.client_cert
+    if settings.proxy:
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        found.update({name: settings.proxy for upper in names for name in (upper, upper.lower())})
+        found.update(NO_PROXY=_LOOPBACK, no_proxy=_LOOPBACK)
+    if settings.trusted_hosts:
+        found["UV_INSECURE_HOST"] = " ".join(settings.trusted_hosts)
+    found["UV_HTTP_RETRIES"] = "1"  # what then fails goes on with our fetcher, which waits longer and resumes
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pascal_install.errors import UsageError, VerificationError
-from pascal_install.installation.backend import Backend, Pip, choose_pip, choose_uv, newest_pip
+from pascal_install.installation.backend import Backend, Pip, Uv, choose_pip, choose_uv, newest_pip
 from pascal_install.installation.change import plan_change
 from pascal_install.installation.execute import Options, Outcome
 from pascal_install.installation.gather import gather
@@ -53,9 +53,11 @@ def _install(plan: Plan, environment: Environment, options: Options, transaction
         gone = unpublished(plan, fetcher)
     if gone:
         raise NotPublishedError(gone)
-    with working(plan, environment, options, transaction.hooks, newest_pip(target, options.environ, pip)) as work:
+    uv = transaction.backend if isinstance(transaction.backend, Uv) else None
+    resolving = newest_pip(target, options.environ, pip)
+    with working(plan, environment, options, transaction.hooks, resolving, uv=uv) as work:
         selected = select(work) if options.selected is None else _missing_of(options.selected, environment)
-        incoming = gather(selected, work, transaction.backend)
+        incoming = gather(selected, work)
         plan = check_unread(plan, {name: one.path for name, one in incoming.items()})
         change = plan_change(
             {name: one.facts for name, one in incoming.items()}, environment, work.markers, options.unwanted

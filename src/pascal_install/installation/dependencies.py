@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from packaging.requirements import Requirement  # noqa: TC002
 from packaging.utils import canonicalize_name
@@ -72,6 +72,15 @@ class Settled(NamedTuple):
     requires: tuple[str, ...]
 
 
+class Faster(Protocol):
+    """Somebody who may know what is missing without pip."""
+
+    def __call__(
+        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, object]
+    ) -> list[Chosen] | None:
+        """Give what is missing; None where only pip can tell."""
+
+
 class Resolver(NamedTuple):
     """What the dry runs need to know."""
 
@@ -89,6 +98,8 @@ class Resolver(NamedTuple):
     options: tuple[str, ...] = ()
     is_elsewhere: bool = False
     """The target is another machine's: what pip chooses is put right by `_for_markers`."""
+    faster: Faster | None = None
+    """Tells the same sooner, where it can."""
 
 
 class Chosen(NamedTuple):
@@ -100,6 +111,8 @@ class Chosen(NamedTuple):
     sha256: str
     """Empty where the index tells none."""
     requires: tuple[str, ...]
+    """Empty where nobody asks further."""
+    size_bytes: int | None = None
 
     @property
     def is_wheel(self) -> bool:
@@ -112,6 +125,10 @@ def choose_family(pins: Mapping[str, Settled], index_url: str, resolver: Resolve
     chosen: dict[str, Chosen] = {}
     needed: dict[str, list[Requirement]] = {}
     waiting = [one for pin in pins.values() for one in active(pin.requires, resolver.markers)]
+    if resolver.faster and (direct := _family_only(waiting, pins)):
+        found = resolver.faster([_line(need) for need in direct], direct, "torch", pins)
+        if found is not None and all(is_nvidia_family(one.name) for one in found):
+            return {one.name: one for one in found}
     asked: set[tuple[str, str]] = set()
     while waiting:
         missing: dict[str, None] = {}
@@ -170,6 +187,8 @@ def choose_rest(
     if resolver.is_elsewhere:
         return _for_markers(wanted, settled, lines, resolver, folder)
     stand_ins = [write_stand_in(folder, name, one.version, one.requires) for name, one in settled.items()]
+    if resolver.faster and (quick := resolver.faster((*stand_ins, *lines), wanted, "own", settled)) is not None:
+        return quick
     found = _with_sources_if_needed((*stand_ins, *lines), resolver)
     chosen = [one for one in found if one.name not in settled]
     return [*chosen, *_choose_repairs(wanted, {*settled, *(one.name for one in chosen)}, resolver)]

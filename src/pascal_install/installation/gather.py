@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 from pascal_install import process
 from pascal_install.errors import InstallerError, VerificationError
-from pascal_install.installation.backend import Backend, Uv, failure
+from pascal_install.installation.backend import failure
 from pascal_install.installation.dependencies import settings_environ
 from pascal_install.installation.needs import same_version
 from pascal_install.installation.preconditions import UNPACKED_FACTOR, check_space
@@ -24,14 +24,14 @@ from pascal_install.model.address import redact
 _BUILD_TIMEOUT_S = 3600.0
 
 
-def gather(selected: Sequence[Selected], work: Work, backend: Backend | None = None) -> dict[str, Incoming]:
+def gather(selected: Sequence[Selected], work: Work) -> dict[str, Incoming]:
     """Fetch the files and build what is published as source only; give the wheels by name.
 
     Where uv will install them, it fetches into its own cache what it can; otherwise all of them are files.
     """
     found: dict[str, Incoming] = {}
-    if isinstance(backend, Uv) and not work.offline:
-        found = fetch_with_uv(selected, work, backend)
+    if work.uv and not work.offline:
+        found = fetch_with_uv(selected, work, work.uv)
     selected = [one for one in selected if one.name not in found]
     if not selected:
         return found

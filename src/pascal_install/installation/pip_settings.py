@@ -17,6 +17,23 @@ _TIMEOUT_S = 60.0
 _SECTIONS = ("global", "install", ":env:")
 
 
+_READ = frozenset(
+    (
+        *("index-url", "pypi-url", "extra-index-url", "find-links", "no-index"),
+        *("cert", "client-cert", "proxy", "trusted-host", "timeout", "default-timeout"),
+    )
+)
+
+#: What has no say in which files pip chooses, or is taken out of the runs in which it chooses for us.
+_NO_CHOICE = frozenset(
+    (
+        *("break-system-packages", "cache-dir", "compile", "config-file", "debug", "disable-pip-version-check"),
+        *("no-cache-dir", "no-color", "no-compile", "no-input", "no-warn-script-location", "progress-bar", "quiet"),
+        *("require-virtualenv", "resume-retries", "retries", "root-user-action", "user", "verbose", "log"),
+    )
+)
+
+
 class PipSettings(NamedTuple):
     """Where pip looks, and how it gets there."""
 
@@ -30,6 +47,8 @@ class PipSettings(NamedTuple):
     trusted_hosts: tuple[str, ...] = ()
     timeout_s: float | None = None
     no_index: bool = False
+    only_pips: tuple[str, ...] = ()
+    """Names of settings that bear on what pip chooses, and that nobody but pip follows."""
 
     @property
     def index_urls(self) -> tuple[str, ...]:
@@ -67,6 +86,7 @@ def pip_settings(python: str, environ: Mapping[str, str] | None = None) -> PipSe
         trusted_hosts=words("trusted-host"),
         timeout_s=float(timeout) if timeout.replace(".", "", 1).isdigit() else None,
         no_index=settings.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t"),
+        only_pips=tuple(sorted(settings.keys() - _READ - _NO_CHOICE)),
     )
 
 
@@ -86,7 +106,10 @@ def _merged(listing: str) -> dict[str, str]:
 
 
 def _default_index(python: str, environ: Mapping[str, str]) -> str:
-    """Read pip's default index from its help."""
+    """Read pip's default index from where pip has it, a tenth of the time that its help takes, which tells it too."""
+    done = _run([python, "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"], environ)
+    if done.stdout.startswith("https://"):
+        return done.stdout.strip()
     wide = {**environ, "COLUMNS": "500", "NO_COLOR": "1"}
     said = re.search(
         r"--index-url <url>.*?\(default:?\s+(\S+?)\)", _ask(python, ("install", "--help"), wide), re.DOTALL
@@ -103,10 +126,7 @@ def _default_index(python: str, environ: Mapping[str, str]) -> str:
 def _ask(python: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     own = {name: text for name, text in environ.items() if name not in ("PIP_QUIET", "PIP_VERBOSE", "PIP_LOG")}
     command = [python, "-m", "pip", "--disable-pip-version-check", "--no-color", *arguments]
-    try:
-        done = process.run(command, env=own, timeout_s=_TIMEOUT_S)
-    except (OSError, process.ProcessTimeout) as error:
-        raise InstallerError(f"{python} cannot run pip", code="pip-broken", cause=str(error)) from error
+    done = _run(command, own)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()[-3:]
         code = "pip-missing" if "No module named pip" in done.stderr else "pip-broken"
@@ -114,3 +134,10 @@ def _ask(python: str, arguments: Sequence[str], environ: Mapping[str, str]) -> s
             f"{python} cannot run pip", code=code, cause="\n".join(said), hints=(f"try {python} -m pip config list",)
         )
     return done.stdout
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> process.Completed:
+    try:
+        return process.run(command, env=environ, timeout_s=_TIMEOUT_S)
+    except (OSError, process.ProcessTimeout) as error:
+        raise InstallerError(f"{command[0]} cannot run pip", code="pip-broken", cause=str(error)) from error

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from pascal_install.errors import NetworkError
 from pascal_install.fetch import Fetcher, from_any
-from pascal_install.installation.backend import Pip
+from pascal_install.installation.backend import Pip, Uv, connection_environ
 from pascal_install.installation.dependencies import (
     Chosen,
     Resolver,
@@ -31,6 +31,7 @@ from pascal_install.installation.preconditions import check_space
 from pascal_install.installation.prefetch import File, prefetch
 from pascal_install.installation.remote_metadata import remote_requires
 from pascal_install.installation.state import Environment, requires
+from pascal_install.installation.uv_resolve import UvResolver
 from pascal_install.installation.wheelfile import read_wheel
 from pascal_install.installation.wheelstore import WheelStore
 from pascal_install.model.address import Mirror, mirrored
@@ -61,6 +62,8 @@ class Work(NamedTuple):
     offline: bool = False
     pip_options: tuple[str, ...] = ()
     """Further options of the dry runs: a lock looks past what is installed."""
+    uv: Uv | None = None
+    """Where uv installs, it also resolves and fetches what it can."""
 
 
 class Selected(NamedTuple):
@@ -119,6 +122,7 @@ def working(
     hooks: Hooks,
     pip: Pip,
     pip_options: tuple[str, ...] = (),
+    uv: Uv | None = None,
 ) -> Iterator[Work]:
     """Read the person's settings and keep a fetcher and a temporary folder while the block runs."""
     settings = person_settings(plan.target, options.environ)
@@ -143,6 +147,7 @@ def working(
             hooks=hooks,
             offline=options.offline,
             pip_options=pip_options,
+            uv=uv,
         )
 
 
@@ -210,14 +215,20 @@ def _resolver(work: Work, torch_index: str) -> Resolver:
         check_pages(work.fetcher.in_haste(), urls, name)  # pip has tried long enough
 
     is_elsewhere = not work.plan.target.executable
+    faster = None
+    if work.uv and not work.offline:
+        environ = connection_environ(work.settings, work.environ)
+        faster = UvResolver(work.uv, work.settings, environ, torch_index, work.folder, work.environment)
     return Resolver(
-        work.pip, own, bare, work.folder, work.markers, work.environment, check, work.pip_options, is_elsewhere
+        work.pip, own, bare, work.folder, work.markers, work.environment, check, work.pip_options, is_elsewhere, faster
     )
 
 
 def _selected(chosen: Chosen, index_url: str) -> Selected:
     filename = unquote(urlsplit(chosen.url).path.rpartition("/")[2])
-    return Selected(chosen.name, chosen.version, File(filename, (chosen.url,), chosen.sha256), index_url)
+    return Selected(
+        chosen.name, chosen.version, File(filename, (chosen.url,), chosen.sha256, chosen.size_bytes), index_url
+    )
 
 
 def with_sizes(files: Sequence[File], work: Work) -> list[File]:

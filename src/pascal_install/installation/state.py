@@ -7,6 +7,7 @@ INSTALLER (the last thing that an installer writes) and every file of RECORD at 
 from __future__ import annotations
 
 import os
+import stat
 
 from pascal_install.model.names import normalise
 from pascal_install.value import TYPE_CHECKING, NamedTuple
@@ -100,21 +101,22 @@ def _distribution(folder: str) -> Distribution:
 
 def problem(distribution: Distribution) -> str:
     """Tell why a distribution is not whole; empty where it is."""
+    if why := why_cut_off(distribution):
+        return why
+    rows = record(distribution)
+    if not rows and not distribution.folder.endswith(".egg-info"):
+        return "its RECORD lists nothing, and should list itself"
+    return next(filter(None, map(_why_wrong, rows)), "")
+
+
+def why_cut_off(distribution: Distribution) -> str:
+    """Tell which part of the metadata an install that was cut off has not written; empty where all is there."""
     if distribution.folder.endswith(".egg-info"):
         # It has no list of its files: nothing can be checked, and nothing of it can be replaced.
         return ""
     for name in ("METADATA", "INSTALLER", "RECORD"):
         if not os.path.isfile(os.path.join(distribution.folder, name)):
             return f"it has no {name}: an install of it was cut off"
-    # The one loop that every run waits for, 15,000 files long: what it cannot tell at once is looked at again.
-    stat, start = os.stat, distribution.site + os.sep
-    for name, size in _rows(distribution):
-        try:
-            found = stat(start + name).st_size
-        except OSError:
-            found = -1
-        if (found < 0 or (size and str(found) != size)) and (why := _why_wrong(_row(distribution, name, size))):
-            return why
     return ""
 
 
@@ -122,15 +124,19 @@ def _why_wrong(row: RecordRow) -> str:
     if row.path.endswith(".pyc"):
         return ""
     try:
-        size = os.stat(row.path).st_size
-    except OSError:
+        found = os.stat(row.path)
+    except (OSError, ValueError):  # the latter for a name that this locale cannot write
         return f"{row.path} is missing"
-    is_other = row.size_bytes is not None and size != row.size_bytes
-    return f"{row.path} has {size} bytes, RECORD says {row.size_bytes}" if is_other else ""
+    if row.size_bytes is None:
+        return ""
+    if stat.S_ISDIR(found.st_mode):
+        return f"{row.path} is a folder, RECORD says a file"
+    is_other = found.st_size != row.size_bytes
+    return f"{row.path} has {found.st_size} bytes, RECORD says {row.size_bytes}" if is_other else ""
 
 
 def record(distribution: Distribution) -> tuple[RecordRow, ...]:
-    """Read the list of a distribution's files; empty where there is none."""
+    """Read the list of a distribution's files; empty where there is none, or only what a power cut has left of it."""
     return tuple(_row(distribution, name, size) for name, size in _rows(distribution))
 
 
@@ -145,7 +151,9 @@ def _rows(distribution: Distribution) -> list[tuple[str, str]]:
         path = os.path.join(distribution.folder, "RECORD")
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if "\0" in text:
         return []
     if '"' in text:
         import csv

@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pascal_install.errors import NetworkError, UsageError, VerificationError
-from pascal_install.installation.backend import Uv, offline_environ, uv_lock
+from pascal_install.installation.backend import Uv, connection_environ, uv_lock
 from pascal_install.installation.needs import same_version
-from pascal_install.installation.pip_settings import PipSettings
 from pascal_install.installation.preconditions import UNPACKED_FACTOR, check_space, total
 from pascal_install.installation.selection import Selected, Work, with_sizes
 from pascal_install.installation.transaction import Incoming
@@ -39,8 +38,6 @@ _MEMORY = "/dev/shm"  # noqa: S108 - a folder of a name that cannot be guessed i
 #: How the folders of links are called: with the number of the process that made them.
 _LINKS = "pascal-install-links-"
 _LONGEST_S = 3600.0
-
-_LOOPBACK = "localhost,127.0.0.1,::1"
 
 
 class _Offer(NamedTuple):
@@ -236,24 +233,6 @@ def _links(cache: str, target: Target, environ: Mapping[str, str]) -> bool:
         existing = os.path.dirname(existing)
     same_disk = os.stat(existing).st_dev == os.stat(target.prefix).st_dev
     return environ.get("UV_LINK_MODE", "") == "symlink" or (same_disk and environ.get("UV_LINK_MODE", "") != "copy")
-
-
-def connection_environ(settings: PipSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment in which uv reaches what the person's pip reaches, in the same way."""
-    found = offline_environ(environ)
-    cert = settings.cert or environ.get("REQUESTS_CA_BUNDLE", "") or environ.get("CURL_CA_BUNDLE", "")
-    if cert:
-        found["SSL_CERT_DIR" if os.path.isdir(cert) else "SSL_CERT_FILE"] = cert
-    if settings.client_cert:
-        found["SSL_CLIENT_CERT"] = settings.client_cert
-    if settings.proxy:
-        names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-        found.update({name: settings.proxy for upper in names for name in (upper, upper.lower())})
-        found.update(NO_PROXY=_LOOPBACK, no_proxy=_LOOPBACK)
-    if settings.trusted_hosts:
-        found["UV_INSECURE_HOST"] = " ".join(settings.trusted_hosts)
-    found["UV_HTTP_RETRIES"] = "1"  # what then fails goes on with our fetcher, which waits longer and resumes
-    return found
 
 
 class _Lines:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from typing import Any
@@ -14,15 +15,45 @@ from typing import Any
 MARKER = "pascal-install-verify:"
 
 
-def main(names: list[str]) -> None:
-    """Collect everything as data, on one line behind the marker: what is imported may print."""
+def main(compiled: str, names: list[str]) -> None:
+    """Collect everything as data, on one line behind the marker: what is imported may print.
+
+    `compiled` is a folder for what is compiled on the way; nothing is written where it is empty.
+    """
+    if compiled:
+        compile_into(compiled)
+    else:
+        sys.dont_write_bytecode = True
     answer: dict[str, Any] = {"imports": {name: imported(name) for name in names}}
     torch = sys.modules.get("torch") if answer["imports"].get("torch") == "" else None
     answer["torch"] = str(getattr(torch, "__version__", ""))
     answer["architectures"] = architectures(torch)
-    answer["kernels"] = kernels(torch)
+    answer["no_gpu"] = why_no_gpu(torch)
+    answer["kernels"] = [] if answer["no_gpu"] else kernels(torch)
     sys.stdout.write("\n" + MARKER + json.dumps(answer) + "\n")
     sys.stdout.flush()
+
+
+def compile_into(folder: str) -> None:
+    """Let what is compiled already be used where it lies, and the rest be written below a folder.
+
+    Python's own pycache_prefix does not look at what lies elsewhere: it compiles all that is imported once more, the
+    standard library too, which takes a second.
+    """
+    external: Any = importlib.import_module("importlib._bootstrap_external")
+    beside = external.cache_from_source
+
+    def cache_from_source(path: str, *args: Any, **options: Any) -> Any:
+        place = beside(path, *args, **options)
+        if os.path.exists(place):
+            return place
+        sys.pycache_prefix = folder
+        try:
+            return beside(path, *args, **options)
+        finally:
+            sys.pycache_prefix = None
+
+    external.cache_from_source = cache_from_source
 
 
 def imported(name: str) -> str:
@@ -45,9 +76,20 @@ def architectures(torch: Any) -> list[str]:
     return (flags() or "").split() if flags else []
 
 
+def why_no_gpu(torch: Any) -> str:
+    """Tell why torch sees no GPU, in its own words; empty where it sees one."""
+    if torch is None or torch.cuda.is_available():
+        return ""
+    try:
+        torch.cuda.init()
+    except Exception as error:  # noqa: BLE001 - whatever CUDA says is the answer
+        return last_line(error)
+    return "torch.cuda.is_available() is False"
+
+
 def kernels(torch: Any) -> list[dict[str, str]]:
     """Use every GPU that torch sees."""
-    if torch is None or not torch.cuda.is_available():
+    if torch is None:
         return []
     found = []
     for ordinal in range(torch.cuda.device_count()):
@@ -68,4 +110,4 @@ def kernel_problem(torch: Any, ordinal: int) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

@@ -24,13 +24,15 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
     lines = [f"{style.good('installed')}: {pins}"]
     proof = done.verification
     if proof is not None:
-        runs = (
-            f"; a kernel ran on {len(proof.kernels)} GPU{'s' if len(proof.kernels) > 1 else ''}"
-            if proof.kernels
-            else "; no GPU here, so no kernel was run"
-        )
+        if proof.kernels_run:
+            runs = f"; a kernel ran on {proof.kernels_run} GPU{'s' if proof.kernels_run > 1 else ''}"
+        else:
+            runs = f"; {'' if proof.untried else 'no GPU here, so '}no kernel was run"
         has = f"; torch has {clean(' '.join(proof.architectures))}" if proof.architectures else ""
         lines.append(f"verified: {clean(', '.join(proof.imports))} import{has}{runs}")
+        lines += [f"{style.bad('not tried')}  {clean(one)}" for one in proof.untried]
+        if proof.untried:
+            lines.append("           the install stays; `pascal-install doctor` tries again, and says what to do")
     lines += [f"note  {clean(note)}" for note in plan.notes]
     if done.kept_bytes:
         from pascal_install.report.progress import size_text
@@ -57,7 +59,8 @@ def outcome_document(plan: Plan, done: Outcome | None) -> dict[str, Any]:
             "imports": list(proof.imports),
             "torch": proof.torch_version,
             "architectures": list(proof.architectures),
-            "kernels_run": len(proof.kernels),
+            "kernels_run": proof.kernels_run,
+            "untried": list(proof.untried),
         }
         if proof
         else None,

@@ -87,6 +87,13 @@ def test_a_file_of_record_was_cut(site: Path) -> None:
     assert "0 bytes" in why(site, "torch")[0]
 
 
+@pytest.mark.parametrize("left", [b"", bytes(4096), b"torch/__init__.py,sha256=x,1\n" + bytes(40)])
+def test_what_a_power_cut_leaves_of_a_record_proves_nothing(site: Path, left: bytes) -> None:
+    info = put(site, "torch", "2.6.0", {"torch/__init__.py": "x"})
+    (info / "RECORD").write_bytes(left)
+    assert why(site, "torch") == ["its RECORD lists nothing, and should list itself"]
+
+
 def test_compiled_files_may_come_and_go(site: Path) -> None:
     put(site, "torch", "2.6.0", {"torch/__init__.py": "x", "torch/__pycache__/__init__.cpython-312.pyc": "c"})
     (site / "torch/__pycache__/__init__.cpython-312.pyc").unlink()
