@@ -1,4 +1,4 @@
-"""The newest torch on the real PyPI, taken out of a copy of the data, comes back as it was read by hand."""
+"""The newest releases on the real PyPI, taken out of a copy of the data, come back as they were read by hand."""
 
 from __future__ import annotations
 
@@ -21,13 +21,24 @@ from support.catalogue_files import REAL
 pytestmark = pytest.mark.real
 
 
-def test_the_newest_torch_comes_back(tmp_path: Path) -> None:
-    text = (REAL / "packages/torch.toml").read_text(encoding="utf-8")
+#: What a refresh has to find out: of the torchaudio that names no torch, all but that.
+FACTS = {
+    "torch": ("variant", "architectures", "cudnn"),
+    "triton": ("variant", "architectures", "torch", "torch_also"),
+    "torchaudio": ("variant", "architectures"),
+    "autoawq-kernels": ("variant",),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_newest_release_comes_back(name: str, tmp_path: Path) -> None:
+    text = (REAL / f"packages/{name}.toml").read_text(encoding="utf-8")
     version = next(row["version"] for row in parse_toml(text)["release"] if row["index"] == "pypi")
     blocks = re.split(r"(?m)^(?=\[\[release\]\])", text)
     left = [block for block in blocks if f'version = "{version}"\n' not in block]
-    path = tmp_path / "base/packages/torch.toml"
+    path = tmp_path / f"base/packages/{name}.toml"
     path.parent.mkdir(parents=True)
+    (path.parent / "torch.toml").write_bytes((REAL / "packages/torch.toml").read_bytes())
     path.write_text("".join(left), encoding="utf-8")
     labels = [row["label"] for row in parse_toml((REAL / "cuda.toml").read_text(encoding="utf-8"))["variant"]]
     settings = pip_settings(sys.executable, os.environ)
@@ -35,15 +46,13 @@ def test_the_newest_torch_comes_back(tmp_path: Path) -> None:
         world = World(fetcher, settings.index_url, sorted(labels))
         kept = KeptReadings(str(tmp_path / "cache"))
         folder = str(tmp_path / "base")
-        write([refresh("torch", Work(folder, folder, world, kept, "2026-11-24", SILENT, ("pypi",)))])
+        write([refresh(name, Work(folder, folder, world, kept, "2026-11-24", SILENT, ("pypi",)))])
 
-    def facts(content: str) -> dict[str, tuple[object, ...]]:
+    def facts(content: str) -> dict[tuple[str, str], tuple[object, ...]]:
         rows = [row for row in parse_toml(content)["release"] if row["version"] == version and row["index"] == "pypi"]
         return {
-            row["machine"]: (
-                row["variant"],
-                row["architectures"],
-                row["cudnn"],
+            (row["os"], row["machine"]): (
+                *(row.get(field) for field in FACTS[name]),
                 sorted((wheel["tag"], wheel["sha256"], wheel["size"]) for wheel in row["wheels"]),
             )
             for row in rows

@@ -10,6 +10,7 @@ from typing import Any
 
 from pascal_install.catalogue.refresh.run import Outcome, Work, refresh, write
 from pascal_install.catalogue.refresh.upstream import World
+from pascal_install.errors import NetworkError
 from pascal_install.fetch import Fetcher
 from pascal_install.inspection.kept import KeptReadings
 from pascal_install.report.progress import SILENT
@@ -185,6 +186,13 @@ class Place:
         outcome = refresh(name, self.work(in_place=in_place, only=only))
         write([outcome])
         return outcome
+
+    def fails(self, name: str, *, in_place: bool = False, only: Sequence[str] = ()) -> NetworkError:
+        """Refresh a package of which one index cannot be read, and give what is said of that."""
+        found = self.refreshed(name, in_place=in_place, only=only).found
+        assert (found.asked, found.changes, found.path) == ((), (), "")
+        (failed,) = found.failed
+        return failed.error
 
     def files(self) -> dict[str, str]:
         """Give every file of both folders."""

@@ -27,7 +27,10 @@ UPSTREAMS = ("pypi", "simple", "github")
 #: In place of a variant: that of this index's torch of the version that the wheel requires; that of the newest recorded
 #: release; those that the wheel's libraries name.
 VARIANT_FROM = ("torch", "recorded", "libraries")
-_REFRESH = ("upstream", "page", "repository", "variant_member", "variant")
+#: Where an extension's bounds on torch do not tell the one that it runs with: only a `==` counts, as its C++ fits one
+#: torch; or the torches of this index that require it.
+TORCH_FROM = (PINNED, REQUIRES_IT) = ("pinned", "requires-it")
+_REFRESH = ("upstream", "page", "repository", "variant_member", "variant", "torch")
 ROLES = ("torch", "torch-extension", "cuda", "python", "choice")
 SYSTEMS = ("linux", "windows")
 MACHINES = ("x86_64", "aarch64")
@@ -147,6 +150,8 @@ def _check_refresh(row: Fields) -> None:
     variant = how.get("variant", ANY)
     if variant not in (ANY, *VARIANT_FROM) and not (variant.startswith("cu") and variant[2:].isdigit()):
         row.reject("refresh", f"variant = a CUDA variant, or {' or '.join(map(repr, (ANY, *VARIANT_FROM)))}", variant)
+    if how.get("torch", PINNED) not in TORCH_FROM:
+        row.reject("refresh", f"torch = {' or '.join(map(repr, TORCH_FROM))}", how.get("torch"))
     if how.get("upstream") == "simple" and not (how.get("page") or row.text("page", "")):
         row.reject("refresh", "the address of its page", None)
     _template(row, "refresh", how.get("page", ""))

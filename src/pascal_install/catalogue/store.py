@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _KEPT_S = 30 * 24 * 3600
 
+#: What was compiled where the cache cannot be written, by the folder that it would lie in: a plan opens it twice.
+_IN_MEMORY: dict[str, Store] = {}
+
 
 class Store:
     """Compiled files by name, in a folder or, where that could not be written, in memory."""
@@ -54,11 +57,16 @@ def compiled(directory: str, cache_dir: str, known_variants: tuple[str, ...] = (
     folder = os.path.join(cache_dir, f"catalogue-{_digest(directory, known_variants)}")
     if os.path.exists(os.path.join(folder, "meta.json")):
         return Store(folder)
+    if folder in _IN_MEMORY:
+        return _IN_MEMORY[folder]
     from pascal_install.catalogue.compile import compile_data
     from pascal_install.catalogue.decode import decode
 
     files = compile_data(decode(directory, known_variants))
-    return Store(folder) if _keep(folder, files) else Store(directory, files)
+    if _keep(folder, files):
+        return Store(folder)
+    _IN_MEMORY[folder] = Store(directory, files)
+    return _IN_MEMORY[folder]
 
 
 def _digest(directory: str, known_variants: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from pascal_install.api import cache_dir
 from pascal_install.catalogue.load import open_layers
 from pascal_install.catalogue.locate import user_dir
 from pascal_install.catalogue.overview import overview
-from pascal_install.cli.options import add_output, settings_of
+from pascal_install.cli.options import add_catalogue, add_output, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import UsageError
@@ -29,7 +29,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     """Build the sub-command's parser."""
     built = Parser("catalogue list", "What the catalogue holds, and how old each part is.", environ, EPILOG)
     built.words("packages", metavar="PACKAGE", help_text="only these (default: all, and the tables)")
-    built.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
+    add_catalogue(built)
     add_output(built)
     return built
 

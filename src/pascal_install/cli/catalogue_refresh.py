@@ -16,12 +16,12 @@ from pascal_install.cli.plan import wants_color
 from pascal_install.errors import NetworkError, UsageError, VerificationError
 from pascal_install.model.cuda import CudaVersion, variant_cuda
 from pascal_install.report import text
-from pascal_install.report.document import error_document, to_json
+from pascal_install.report.document import error_document, failure_document, to_json
 from pascal_install.value import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pascal_install.catalogue.refresh.run import Outcome, Work
-    from pascal_install.model.refreshed import Change
+    from pascal_install.model.refreshed import Change, Refreshed
 
 EPILOG = """\
 examples:
@@ -32,7 +32,7 @@ examples:
   pascal-install catalogue refresh --write-source             into resolver_data/ of a checkout
 
 GITHUB_TOKEN or GH_TOKEN raises GitHub's limit of 60 requests an hour. Exit code 9: a file is another one than the
-recorded; 7: an index cannot be read. In both cases nothing is written.
+recorded, and nothing is written; 7: an index cannot be read, and what the others told is written.
 """
 
 
@@ -50,8 +50,11 @@ def parser(environ: Mapping[str, str]) -> Parser:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Ask, show the differences, then write them; nothing is written where a file is another one than recorded."""
-    from pascal_install.catalogue.refresh.run import check_names, package_names, refresh, write
+    """Ask, show the differences, then write them: of every index that could be read.
+
+    Nothing is written where a file is another one than recorded.
+    """
+    from pascal_install.catalogue.refresh.run import check_names, package_names, refresh, silent_hosts, write
     from pascal_install.report import refreshed as words
 
     options = parser(environ).parse_args(arguments)
@@ -60,14 +63,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     check_names(options.packages, known)
     names = list(dict.fromkeys(options.packages or known))
     by_name: dict[str, Outcome] = {}
-    torch = ""
+    torch, silent = "", dict[str, NetworkError]()
     with _work(options, environ, base, target) as work:
         # Extensions are coupled to what is found of torch.
         for name in sorted(names, key=lambda name: name != "torch"):
-            try:
-                by_name[name] = refresh(name, work._replace(torch=torch))
-            except NetworkError as error:
-                raise _not_asked(name, error) from error
+            by_name[name] = refresh(name, work._replace(torch=torch, silent=silent))
+            silent |= silent_hosts(by_name[name].found)
             torch = by_name["torch"].text if "torch" in by_name else ""
     outcomes = [by_name[name] for name in names]
     found = [outcome.found for outcome in outcomes]
@@ -76,21 +77,39 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stdout.flush()
     alarms = [change for package in found for change in package.of_kind("alarm")]
     written = write(outcomes) if not (alarms or options.dry_run) else ()
+    problem = _alarm(alarms) if alarms else _failed(found)
     if options.format == "json":
         document = words.refreshed_document(found, written, work.today)
-        sys.stdout.write(to_json({**document, **error_document(_alarm(alarms))} if alarms else document))
+        sys.stdout.write(to_json({**document, **error_document(problem)} if problem else document))
     elif not options.quiet:
         sys.stdout.writelines(f"wrote {path}\n" for path in written)
-    if alarms:
-        sys.stderr.write(text.error(_alarm(alarms)))
-        return VerificationError.exit_code
-    return 0
+    if problem is None:
+        return 0
+    sys.stderr.write(text.error(problem))
+    return problem.exit_code
 
 
-def _not_asked(name: str, error: NetworkError) -> NetworkError:
-    """Say which package it was, and how the others are refreshed all the same."""
-    hint = f"nothing was written; to leave it out, name packages, or an index: --index pypi (this was {name})"
-    return NetworkError(error.summary, code=error.code, cause=error.cause, hints=(*error.hints, hint))
+def _failed(found: Sequence[Refreshed]) -> NetworkError | None:
+    """Tell which indexes could not be read, each reason once; None where all could."""
+    packages: dict[tuple[str, str], list[str]] = {}
+    failures = [(package.name, one) for package in found for one in package.failed]
+    for name, one in failures:
+        packages.setdefault((one.id, failure_document(one.error)["why"]), []).append(name)
+    if not failures:
+        return None
+    codes = {one.error.code for _, one in failures}
+    hints = dict.fromkeys(hint for _, one in failures for hint in one.error.hints)
+    ids = ", ".join(dict.fromkeys(index for index, _ in packages))
+    some = any(package.asked for package in found)
+    return NetworkError(
+        f"could not be read: {ids}",
+        code=codes.pop() if len(codes) == 1 else "",
+        cause="\n".join(f"{index} ({', '.join(names)}): {why}" for (index, why), names in packages.items()),
+        hints=(
+            *hints,
+            "nothing of it changes; the other indexes were read" if some else "nothing was written",
+        ),
+    )
 
 
 def _alarm(alarms: Sequence[Change]) -> VerificationError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pascal_install.actions import carry_out_mend, find_case, undo_killed
 from pascal_install.api import Settings
-from pascal_install.cli.options import add_installer, add_network, add_output, settings_of
+from pascal_install.cli.options import add_catalogue, add_installer, add_network, add_output, settings_of
 from pascal_install.cli.parser import Options, Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.cli.signals import interrupt_when_told_to_end
@@ -43,7 +43,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     built.value("--driver", "instead of detection: 550.163", metavar="VERSION")
     built.value("--python", "the target: a path or a version (default: the active environment)", metavar="PYTHON")
     built.value("--torch-source", "who publishes the torch that is picked", choices=("pytorch", "pypi", "auto"))
-    built.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
+    add_catalogue(built)
     add_installer(built)
     add_network(built)
     add_output(built)

@@ -7,7 +7,7 @@ import sys
 from pascal_install.api import cache_dir, find_chosen_target, find_host
 from pascal_install.catalogue.load import load
 from pascal_install.catalogue.locate import user_dir
-from pascal_install.cli.options import add_machine, add_output, settings_of
+from pascal_install.cli.options import add_catalogue, add_machine, add_output, settings_of
 from pascal_install.cli.parser import Parser
 from pascal_install.cli.plan import wants_color
 from pascal_install.errors import HostError
@@ -34,6 +34,7 @@ def parser(environ: Mapping[str, str]) -> Parser:
     """Build the command's parser."""
     built = Parser("info", "GPUs, driver and target, as detected, and how each fact was found.", environ, EPILOG)
     add_machine(built)
+    add_catalogue(built)
     add_output(built)
     return built
 
@@ -44,7 +45,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settings = settings_of(options)
     target = find_chosen_target(settings, environ)
     host = find_host(settings, environ, target)
-    catalogue = load(("torch",), target.os, target.machine, user=user_dir(environ), cache_dir=cache_dir(environ))
+    catalogue = load(
+        ("torch",),
+        target.os,
+        target.machine,
+        overlay=settings.catalogue,
+        user=user_dir(environ),
+        cache_dir=cache_dir(environ),
+    )
     context = make_context(Request(()), host, target, catalogue)
     host, support = context.host, support_of(context)
     problem = _problem_of(host)

@@ -28,7 +28,7 @@ def add_resolving(parser: Parser, *, or_lock: bool = False) -> None:
     add_machine(parser)
     parser.value("--torch-source", "who publishes the torch that is picked", choices=("pytorch", "pypi", "auto"))
     parser.switch("--allow-unconfirmed", "also take wheels that a build matrix lists but nobody is known to have used")
-    parser.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
+    add_catalogue(parser)
     add_installer(parser)
 
 
@@ -42,6 +42,11 @@ def add_machine(parser: Parser) -> None:
     parser.value("--platform", "for another machine: linux_x86_64, linux_aarch64, win_amd64", metavar="PLATFORM")
     parser.value("--python-version", "for another machine: 3.12", metavar="X.Y")
     parser.value("--abi", "for another machine: cp313t", metavar="ABI")
+
+
+def add_catalogue(parser: Parser) -> None:
+    """Add what lies over our data: builds, and the names of GPUs."""
+    parser.value("--catalogue", "a folder with your own builds, laid over ours", metavar="DIR")
 
 
 def add_network(parser: Parser) -> None:

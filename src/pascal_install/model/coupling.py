@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pascal_install.model.cuda import ANY
 
+#: In place of a torch version: nobody has said yet which one it is. It matches none.
+UNKNOWN = "unknown"
+
 _Version = tuple[int, ...]
 
 
@@ -30,7 +33,9 @@ def is_exact(wanted: str) -> bool:
 
 
 def check_torch(wanted: str) -> None:
-    """Raise ValueError for what `torch_matches` cannot read."""
+    """Raise ValueError for what `torch_matches` cannot read; UNKNOWN is allowed."""
+    if wanted == UNKNOWN:
+        return
     if is_exact(wanted):
         _number(wanted)
     else:

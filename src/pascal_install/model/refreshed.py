@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pascal_install.errors import NetworkError
 from pascal_install.value import NamedTuple
 
 #: Kinds of a change, in the order in which they are shown. `alarm`: the recorded file is another one than the listed.
@@ -32,6 +33,16 @@ class Asked(NamedTuple):
     """How many wheels of the package it lists."""
 
 
+class Failed(NamedTuple):
+    """One index that could not be read; what is recorded of it stays as it is."""
+
+    id: str
+    upstream: str
+    error: NetworkError
+    host: str
+    """The host that the index's pages lie on."""
+
+
 class Refreshed(NamedTuple):
     """One package, held against its upstreams."""
 
@@ -40,6 +51,7 @@ class Refreshed(NamedTuple):
     changes: tuple[Change, ...]
     path: str = ""
     """The file that the result goes to; empty where nothing is to be written."""
+    failed: tuple[Failed, ...] = ()
 
     def of_kind(self, kind: str) -> tuple[Change, ...]:
         """Give the changes of one kind."""

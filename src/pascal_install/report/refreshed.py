@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pascal_install.model.refreshed import KINDS, Change, Refreshed
-from pascal_install.report.document import SCHEMA
+from pascal_install.model.refreshed import KINDS, Change, Failed, Refreshed
+from pascal_install.report.document import SCHEMA, failure_document
 from pascal_install.report.text import Style, clean
 
 _SIGNS = {"alarm": "!", "new": "+", "changed": "~", "gone": "-", "skipped": "?"}
@@ -18,7 +18,12 @@ def refreshed(found: Sequence[Refreshed], *, color: bool = False) -> str:
     style = Style(color=color)
     lines = []
     for package in found:
-        asked = ", ".join(f"{one.id} lists {one.wheels} wheels" for one in package.asked)
+        asked = ", ".join(
+            [
+                *(f"{one.id} lists {one.wheels} wheels" for one in package.asked),
+                *(f"{one.id} could not be read" for one in package.failed),
+            ]
+        )
         counts = ", ".join(f"{len(package.of_kind(kind))} {kind}" for kind in KINDS if package.of_kind(kind))
         lines.append(f"{style.strong(package.name)}  {asked or 'nothing to ask'}")
         lines.append(f"  {counts or 'nothing new'}" if package.asked else "")
@@ -49,12 +54,18 @@ def refreshed_document(found: Sequence[Refreshed], written: Sequence[str], today
             {
                 "name": package.name,
                 "indexes": [one._asdict() for one in package.asked],
+                "failed": [_failed(one) for one in package.failed],
                 **{kind: [_change(change) for change in package.of_kind(kind)] for kind in KINDS},
             }
             for package in found
         ],
         "written": list(written),
     }
+
+
+def _failed(failed: Failed) -> dict[str, Any]:
+    document = failure_document(failed.error)
+    return {"id": failed.id, "upstream": failed.upstream, "rule": document["rule"], "why": document["why"]}
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pascal_install.model.build import Build
-from pascal_install.model.coupling import is_exact, torch_matches
+from pascal_install.model.coupling import UNKNOWN, is_exact, torch_matches
 from pascal_install.model.cuda import variant_cuda
 from pascal_install.model.plan import Rejection
 from pascal_install.resolve.rules import RELEASE_RULES, choose_wheel, fits_torch, reject
@@ -110,6 +110,10 @@ class Weighing:
         """Pass over an extension whose torch build does not exist here or was passed over itself."""
         if not release.torch:
             return None
+        if release.torch == UNKNOWN:
+            return reject(
+                release, "coupling", "the torch that it runs with", "unknown: a person has to say it", release.source
+            )
         partners = self._partners(release)
         if any(isinstance(self._weigh(torch), Build) for torch in partners):
             return None

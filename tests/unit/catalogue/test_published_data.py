@@ -13,6 +13,7 @@ from pascal_install.catalogue.compile import compile_data, platform_of, platform
 from pascal_install.catalogue.decode import Data, decode
 from pascal_install.catalogue.load import load, load_gpus, package_names
 from pascal_install.catalogue.ranking import newest_first
+from pascal_install.facts.gpu_name import find_gpu
 from pascal_install.model.build import CONFIRMED, Release
 from pascal_install.model.cuda import ComputeCapability, coverage
 from pascal_install.resolve.rules import fits_torch
@@ -201,6 +202,26 @@ def test_drivers_and_generations(data: Data) -> None:
 )
 def test_cards_by_pci_id(cache: str, device_id: str, name: str, capability: tuple[int, int]) -> None:
     assert load_gpus(cache_dir=cache).lookup_pci(device_id) == (name, capability)
+
+
+@pytest.mark.parametrize(
+    ("text", "capability"),
+    [
+        ("Jetson TX1", "5.3"),
+        ("NVIDIA Tegra X1", "5.3"),
+        ("Jetson Nano", "5.3"),
+        ("Jetson TX2", "6.2"),
+        ("Jetson TX2 NX", "6.2"),
+        ("DRIVE PX 2", "6.1"),
+        ("Jetson Xavier NX", "7.2"),
+        ("IGX Orin", "8.7"),
+        ("Jetson Thor", "11.0"),
+        ("RTX 5070", "12.0"),
+        ("DGX Spark", "12.1"),
+    ],
+)
+def test_cards_and_boards_by_the_names_that_people_write(cache: str, text: str, capability: str) -> None:
+    assert find_gpu(text, load_gpus(cache_dir=cache))[1] == ComputeCapability.parse(capability)
 
 
 def test_cards_by_name_and_ids_that_nobody_knows(cache: str) -> None:

@@ -62,6 +62,11 @@ def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None:
     assert store.read("torch.linux_x86_64.json")["releases"]
     with pytest.raises(DataError):
         store.read("no-such.json")
+    assert compiled(str(folder), str(tmp_path / "file" / "cache")) is store  # and not for each time that it is opened
+    advice = folder / "advice.toml"
+    advice.write_text(advice.read_text(encoding="utf-8").replace("one or two", "three"), encoding="utf-8")
+    again = compiled(str(folder), str(tmp_path / "file" / "cache"))
+    assert again.read("tables.json")["advice"][0][1] == "three lines"
 
 
 def test_nothing_half_written_is_left_where_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pascal_install.cli.main import main
 from support.device_code import pack_wheel
 from support.environments import clean_environ
 from support.mirror import Mirror
-from support.refreshing import LINUX, TORCH, device_library, release_row, sha256
+from support.refreshing import EXTENSION, LINUX, TORCH, device_library, release_row, sha256
 
 GPU = ["--gpu", "GTX 1080 Ti", "--driver", "580.95.05", "--platform", "linux_x86_64", "--python-version", "3.12"]
 
@@ -112,7 +112,46 @@ def test_an_index_that_cannot_be_read_is_exit_7(person: Person, mirror: Mirror) 
     mirror.fault("404", "*/simple/newtorch/", times=None)
     code, _, err = person.types("catalogue", "refresh", "newtorch", "--index", "pypi")
     assert (code, path.read_bytes()) == (7, before)
-    assert "nothing was written; to leave it out, name packages, or an index: --index pypi (this was newtorch)" in err
+    assert "error: could not be read: pypi\ncause: pypi (newtorch): " in err
+    assert "hint:  nothing was written" in err
+
+
+def test_what_could_be_read_is_taken_over_and_the_rest_is_named(person: Person, mirror: Mirror) -> None:
+    """PyTorch's page and GitHub are unreachable, the index that plays PyPI is not."""
+    folder = person.config / "pascal-install" / "catalogue"
+    path = has_catalogue(folder, sha256(published(mirror, "2.6.0", "cu126")))
+    published(mirror, "2.7.0", "cu126")
+    other = folder / "packages" / "exllamav2.toml"
+    other.write_text(EXTENSION, encoding="utf-8")
+    for pattern in ("download.pytorch.org/*", "api.github.com/*"):
+        mirror.fault("reset", pattern, times=None)
+    code, out, err = person.types("catalogue", "refresh", "newtorch", "exllamav2", "--format", "json")
+    document = json.loads(out)
+    torch, extension = document["packages"]
+    assert (code, document["error"]["code"], document["error"]["rule"]) == (7, 7, "not-reachable")
+    assert ([one["id"] for one in torch["indexes"]], [one["id"] for one in torch["failed"]]) == (["pypi"], ["pytorch"])
+    assert (extension["indexes"], [one["rule"] for one in extension["failed"]]) == ([], ["not-reachable"])
+    assert [one["version"] for one in torch["new"]] == ["2.7.0"]
+    assert document["written"] == [str(path)]
+    written = path.read_text(encoding="utf-8")
+    assert ('version = "2.7.0"' in written, 'checked = "2026-01-02"' in written) == (True, True)
+    assert other.read_text(encoding="utf-8") == EXTENSION
+    assert "could not be read: pytorch, github" in err
+    assert "nothing of it changes; the other indexes were read" in err
+
+
+def test_a_host_that_does_not_answer_is_waited_for_once(person: Person, mirror: Mirror) -> None:
+    folder = person.config / "pascal-install" / "catalogue" / "packages"
+    folder.mkdir(parents=True)
+    for name in ("first", "second"):
+        (folder / f"{name}.toml").write_text(EXTENSION.replace('"exllamav2"', f'"{name}"'), encoding="utf-8")
+    mirror.fault("reset", "api.github.com/*", times=None)
+    code, out, err = person.types("catalogue", "refresh", "first", "second")
+    once = len(mirror.requests)
+    assert (code, out.count("github could not be read"), "github (first, second): " in err) == (7, 2, True)
+    mirror.forget()
+    assert person.types("catalogue", "refresh", "first")[0] == 7
+    assert len(mirror.requests) == once
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,20 @@ def test_info_tells_how_each_fact_was_found(capsys: pytest.CaptureFixture[str]) 
     assert {step["method"] for step in found["host"]["steps"]} >= {"--gpu", "--driver"}
 
 
+def test_info_knows_the_cards_of_a_catalogue_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = 'schema = 1\ndata_date = "2027-01-02"\n'
+    cuda = '[[generation]]\nname = "Ours"\ncapabilities = ["6.9"]\nlast_driver_branch = 999\nsource = "our chip"\n'
+    (tmp_path / "cuda.toml").write_text(head + cuda, encoding="utf-8")
+    card = '{name = "Our Card", capability = "6.9", source = "our chip"}'
+    (tmp_path / "gpus.toml").write_text(f"{head}gpus = [{card}]\n", encoding="utf-8")
+    words = ("info", "--gpu", "Our Card", "--driver", "580.95.05", "--format", "json")
+    assert run(*words) == 2
+    capsys.readouterr()
+    assert run(*words, "--catalogue", str(tmp_path)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["last_driver_branch"] for one in found["support"]] == [999]
+
+
 def test_info_without_a_gpu_is_one_document_with_the_error_in_it(tmp_path: Path) -> None:
     settings = fake_nvml_env(build_fake_nvml(tmp_path), init=9)
     command = [sys.executable, "-m", "pascal_install", "info", "--format", "json"]

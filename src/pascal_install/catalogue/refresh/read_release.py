@@ -11,11 +11,12 @@ from collections.abc import Collection, Sequence
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pascal_install.binary.coverage import Binary, architectures, cuda_labels, partly_served
+from pascal_install.binary.coverage import Binary, architectures, cuda_labels, deciding, partly_served
+from pascal_install.binary.cubin import toolkits
 from pascal_install.binary.source import DamagedError
 from pascal_install.binary.wheelzip import content_chunks, read_directory_place, read_members
 from pascal_install.catalogue.checking.binaries import Watch
-from pascal_install.catalogue.decode_package import VARIANT_FROM
+from pascal_install.catalogue.decode_package import PINNED, VARIANT_FROM
 from pascal_install.catalogue.refresh.compare import Row, wheel_row
 from pascal_install.catalogue.refresh.upstream import Index, Offered, World, is_cuda
 from pascal_install.errors import NetworkError
@@ -23,7 +24,7 @@ from pascal_install.fetch import Stopped
 from pascal_install.inspection.kept import KeptReadings
 from pascal_install.inspection.remote import RemoteSource
 from pascal_install.model.build import UNREAD
-from pascal_install.model.coupling import check_torch
+from pascal_install.model.coupling import UNKNOWN, check_torch
 from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion
 from pascal_install.value import NamedTuple
 
@@ -34,6 +35,9 @@ _LIBC10 = "torch/lib/libc10.so"
 #: The constructor of c10::Error takes a std::string: `Ss` is the old one, in the name of the symbol.
 _CXX11_ABI = re.compile(rb"_ZN3c105ErrorC[12]ENS_14SourceLocationE(Ss|NSt7__cxx11)")
 _PINNED = re.compile(r"==\s*(\d+)\.(\d+)")
+_BLOCK = 1 << 23
+#: Of a library: that much holds cubins, or it has none that tell their toolkit.
+_MOST_FOR_TOOLKIT = 1 << 26
 
 
 class NotTaken(NamedTuple):
@@ -53,17 +57,20 @@ class Reader(NamedTuple):
     today: str
     watch: Watch
     stopped: threading.Event
+    keeps_unfinished: bool = False
+    """Whether a row is written whose torch a person has to say. Not where it would lie over other people's rows."""
 
 
 def read_release(index: Index, group: Sequence[Offered], source: str, reader: Reader) -> tuple[Row, ...] | NotTaken:
     """Make the rows of a release: one, or one for each list of architectures where its libraries differ in CUDA.
 
     What its wheel does not show is left out, and never guessed. Where its device code cannot be read, the row says so
-    (`confidence = "unread"`) and is passed over by every plan until a later refresh reads it.
+    (`confidence = "unread"`) and is passed over by every plan until a later refresh reads it; where nothing tells its
+    torch, it says `torch = "unknown"`, and is passed over until a person says it.
     """
-    one = _chosen(group)
+    one = chosen(group)
     try:
-        inside = _inside(one, index, reader.world)
+        inside = look_inside(one, index, reader.world)
     except (NetworkError, DamagedError) as error:
         return NotTaken(f"its metadata cannot be read: {error.args[0]}")
     requires = inside.requires
@@ -78,10 +85,11 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
         binaries = _binaries(one, reader)
         if not architectures(binaries):
             return _without_code(one, index)
-        labels = cuda_labels(binaries) if index.variant == "libraries" else (variant,)
+        labels = _labels(one, index, binaries, variant, reader)
         unknown = [label for label in labels if is_cuda(label) and label not in reader.world.variants]
         if unknown:
             return _unknown_variant(unknown[-1])
+        variant = variant or labels[0]
         known = () if reader.role == "torch" else index.newest.get((os_name, machine), {}).get("architectures", ())
         found = _by_code(binaries, labels, known)
         row["architectures"] = []
@@ -95,11 +103,15 @@ def read_release(index: Index, group: Sequence[Offered], source: str, reader: Re
         note = f"its device code could not be read on {reader.today}: {error.args[0]}"
     if not all(found[0][0]):
         return NotTaken(f"nothing tells its CUDA variant{f' ({note})' if note else ''}: see `refresh` in docs/data.md")
+    torch = _torch(one, requires, only_pinned=index.torch == PINNED) if reader.role == "torch-extension" else ""
+    if reader.role == "torch-extension" and not torch:
+        why = _no_torch(requires)
+        if not reader.keeps_unfinished:
+            built = f" (all else is read: {found[0][0][0]}, {_listed(found[0][1])})"
+            return NotTaken(f"{why}: a person has to say which it runs with{built}")
+        torch, note = UNKNOWN, "; ".join(filter(None, (note, f"{why}: say in `torch` which it runs with")))
     if note:
         row["note"] = note
-    torch = _torch(one, requires) if reader.role == "torch-extension" else ""
-    if reader.role == "torch-extension" and not torch:
-        return NotTaken("its metadata names no torch version")
     cudnn = _pinned(requires, "nvidia-cudnn-") if reader.role == "torch" else ""
     if inside.cxx11_abi is not None:
         row["cxx11_abi"] = inside.cxx11_abi
@@ -148,13 +160,31 @@ def _by_code(
     What an extension serves in a good part of its libraries only (vllm) counts where it is `known` of the release
     before, as it does for `check --binaries`.
     """
-    newest_first = sorted(labels, key=lambda label: (len(label), label), reverse=True)
+    newest_first = sorted(labels, key=_by_age, reverse=True)
     by_code: dict[tuple[CodeTarget, ...], list[str]] = {}
     for label in newest_first:
         more = {target for target in partly_served(binaries, label) if str(target) in known}
         targets = sorted({*architectures(binaries, label), *more}, key=lambda target: (target.ptx, target))
         by_code.setdefault(tuple(targets), []).append(label)
     return [(tuple(of_code), targets) for targets, of_code in by_code.items()] or [(("",), ())]
+
+
+def _labels(one: Offered, index: Index, binaries: Sequence[Binary], variant: str, reader: Reader) -> tuple[str, ...]:
+    """Give the CUDA variants of a wheel: those of its libraries where they differ, the known one, else its code's."""
+    if index.variant != "libraries":
+        return (variant if variant or index.variant else _compiled_with(one, binaries, reader.world),)
+    labels = cuda_labels(binaries)
+    if reader.role == "torch-extension":
+        # Not what torch never had on this platform; newer ones stay, since torch may be about to follow.
+        torches = reader.world.torches.items()
+        has = {label for (_, _, *platform), label in torches if tuple(platform) == one.platform and is_cuda(label)}
+        newest = max(map(_by_age, has), default=(0, ""))
+        labels = tuple(label for label in labels if label in has or _by_age(label) > newest) or labels
+    return labels or ("",)
+
+
+def _by_age(label: str) -> tuple[int, str]:
+    return len(label), label
 
 
 def _unknown_variant(variant: str) -> NotTaken:
@@ -171,7 +201,7 @@ def _without_code(one: Offered, index: Index) -> NotTaken:
     return NotTaken("it holds no device code", is_news=False)
 
 
-def _chosen(group: Sequence[Offered]) -> Offered:
+def chosen(group: Sequence[Offered]) -> Offered:
     """Pick the wheel to read: they share their device code; CPython 3.12's is there for most releases."""
     return next((one for one in group if one.tag.startswith("cp312-")), group[0])
 
@@ -195,7 +225,7 @@ def _binaries(one: Offered, reader: Reader) -> tuple[Binary, ...]:
         reader.watch.finish(one.filename)
 
 
-class _Inside(NamedTuple):
+class Inside(NamedTuple):
     """What a wheel holds beside its device code."""
 
     requires: tuple[Requirement, ...]
@@ -205,7 +235,7 @@ class _Inside(NamedTuple):
     """Of torch on Linux."""
 
 
-def _inside(one: Offered, index: Index, world: World) -> _Inside:
+def look_inside(one: Offered, index: Index, world: World) -> Inside:
     """Read the small members of a remote wheel."""
     source = RemoteSource(one.url, world.fetcher)
     found: dict[str, bytes] = {}
@@ -229,7 +259,7 @@ def _inside(one: Offered, index: Index, world: World) -> _Inside:
         if "extra ==" not in str(requirement.marker or ""):
             requires.append(requirement)
     member_text = found.get(index.variant_member, b"").decode("utf-8", "replace")
-    return _Inside(tuple(requires), member_text, abi[1] != b"Ss" if abi else None)
+    return Inside(tuple(requires), member_text, abi[1] != b"Ss" if abi else None)
 
 
 def _variant(member: str, requires: Sequence[Requirement]) -> str:
@@ -247,7 +277,36 @@ def _variant(member: str, requires: Sequence[Requirement]) -> str:
     return ""
 
 
-def _torch(one: Offered, requires: Sequence[Requirement]) -> str:
+def _compiled_with(one: Offered, binaries: Sequence[Binary], world: World) -> str:
+    """Find the CUDA variant in the device code itself; empty where its cubins do not agree, or are compressed."""
+    source = RemoteSource(one.url, world.fetcher)
+    names = {binary.member for alternatives in deciding(binaries) for binary in alternatives}
+    members = read_members(source, read_directory_place(source), names.__contains__)
+    source.read_ahead(_BLOCK, members)
+    found: set[CudaVersion] = set()
+    for member in members:
+        content = bytearray()
+        for chunk in content_chunks(source, member):
+            content += chunk
+            if len(content) > _MOST_FOR_TOOLKIT:
+                break
+        found |= toolkits(bytes(content))
+    return f"cu{min(found).major}{min(found).minor}" if len(found) == 1 else ""
+
+
+def _no_torch(requires: Sequence[Requirement]) -> str:
+    """Say why the metadata does not tell the torch."""
+    named = next((requirement for requirement in requires if requirement.name == "torch"), None)
+    if named is None or not named.specifier:
+        return "its metadata names no torch version"
+    return f"its metadata asks for torch{named.specifier}, which does not tell the one that it was built with"
+
+
+def _listed(targets: Sequence[CodeTarget]) -> str:
+    return " ".join(map(str, targets)) or "no architectures"
+
+
+def _torch(one: Offered, requires: Sequence[Requirement], *, only_pinned: bool) -> str:
     """Find the torch that an extension was built against: in its local version, else in its requirements."""
     for part in one.version.partition("+")[2].split("."):
         if part.startswith("torch"):
@@ -255,7 +314,8 @@ def _torch(one: Offered, requires: Sequence[Requirement]) -> str:
     for requirement in requires:
         if requirement.name == "torch" and requirement.specifier:
             pinned = _pinned((requirement,), "torch")
-            text = pinned or ",".join(sorted(map(str, requirement.specifier), reverse=True))
+            bounds = "" if only_pinned else ",".join(sorted(map(str, requirement.specifier), reverse=True))
+            text = pinned or bounds
             with contextlib.suppress(ValueError):
                 check_torch(text)
                 return text

@@ -49,6 +49,8 @@ class Index(NamedTuple):
     """The member of a wheel that names its CUDA variant, such as `torch/version.py`."""
     variant: str
     """The variant of every build of this index, where all have the same; or one of VARIANT_FROM."""
+    torch: str
+    """Where the torch of an extension is found, if not in its own metadata; one of TORCH_FROM, or empty."""
     newest: Mapping[tuple[str, str], Mapping[str, Any]]
     """The newest recorded release for each platform."""
     variants: tuple[str, ...]
@@ -136,6 +138,7 @@ def refreshable(package: Mapping[str, object], known: Sequence[str]) -> tuple[In
                 file=row.get("file", ""),
                 variant_member=how.get("variant_member", ""),
                 variant=how.get("variant", ""),
+                torch=how.get("torch", ""),
                 newest=_newest(of_index),
                 variants=page_variants(page, known, _variants(of_index)),
                 recorded_variants=_variants([release for release in of_index if _is_believed(release)]),
