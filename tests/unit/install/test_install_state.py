@@ -100,6 +100,15 @@ def test_compiled_files_may_come_and_go(site: Path) -> None:
     assert why(site, "torch") == []
 
 
+def test_certificates_that_a_company_added_stay(site: Path) -> None:
+    put(site, "certifi", "2026.1.1", {"certifi/__init__.py": "x", "certifi/cacert.pem": "roots"})
+    bundle = site / "certifi/cacert.pem"
+    bundle.write_text("roots and our own")
+    assert why(site, "certifi") == []
+    bundle.write_text("roo")
+    assert "3 bytes" in why(site, "certifi")[0]
+
+
 def test_two_installs_over_each_other(site: Path) -> None:
     put(site, "torch", "2.6.0", {"torch/__init__.py": "x"})
     put(site, "torch", "2.15.0", {"torch/__init__.py": "x"})
