@@ -82,8 +82,11 @@ class UvResolver(NamedTuple):
         done = self.uv.compile(requirements, lock, environ, timeout_s=_TIMEOUT_S)
         if done is None or done.returncode != 0:
             return None
-        with open(lock, "rb") as written:
-            found: list[dict[str, Any]] = tomllib.load(written).get("packages", [])
+        try:
+            with open(lock, "rb") as written:
+                found: list[dict[str, Any]] = tomllib.load(written)["packages"]
+        except (OSError, ValueError, KeyError):  # no lock: an older uv takes the name for that of a requirements file
+            return None
         return found
 
     def _is_here(self, one: Chosen) -> bool:

@@ -26,8 +26,12 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
     if proof is not None:
         if proof.kernels_run:
             runs = f"; a kernel ran on {proof.kernels_run} GPU{'s' if proof.kernels_run > 1 else ''}"
+        elif proof.untried:
+            runs = "; no kernel was run"
+        elif proof.torch_version:
+            runs = "; no GPU here, so no kernel was run"
         else:
-            runs = f"; {'' if proof.untried else 'no GPU here, so '}no kernel was run"
+            runs = "; no kernel was run, which only torch is asked to"
         has = f"; torch has {clean(' '.join(proof.architectures))}" if proof.architectures else ""
         lines.append(f"verified: {clean(', '.join(proof.imports))} import{has}{runs}")
         lines += [f"{style.bad('not tried')}  {clean(one)}" for one in proof.untried]
