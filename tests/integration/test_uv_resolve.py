@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,12 +11,12 @@ import pytest
 
 from pascal_install.errors import InstallerError, NetworkError
 from pascal_install.installation.backend import Pip, choose_pip, choose_uv
-from pascal_install.installation.execute import Options
+from pascal_install.installation.execute import Options, execute
 from pascal_install.installation.selection import Selected, select, working
 from pascal_install.installation.state import read_environment
 from support.installs import TORCH_INDEX, Recorder, World, make_world
 from support.mirror import Mirror
-from support.wheels import make_module_stub, wheel_filename
+from support.wheels import make_module_stub, make_wheel, wheel_filename
 
 ANY = "py3-none-any"
 HTML = {"Content-Type": "text/html"}
@@ -57,9 +58,9 @@ def agree(world: World, **more: str) -> list[Selected]:
     return by_uv
 
 
-def installed(world: World, name: str, version: str) -> None:
+def installed(world: World, name: str, version: str, requires: Sequence[str] = ()) -> None:
     path = world.root / wheel_filename(name, version, ANY)
-    path.write_bytes(make_module_stub(name, version))
+    path.write_bytes(make_module_stub(name, version, requires))
     world.pip("install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", str(path))
 
 
@@ -125,6 +126,53 @@ def test_an_installed_version_that_no_index_has_is_left_to_pip(world: World) -> 
     with pytest.raises(InstallerError):
         found_by(world, pip=False, uv=True)
     assert "networkx" not in [one.name for one in found_by(world, pip=True, uv=True)]
+
+
+def test_what_an_installed_one_requires_beyond_the_published_one_is_left_to_pip(world: World) -> None:
+    world.mirror.add_pypi(wheel_filename("fsspec", "0.5", ANY), make_module_stub("fsspec", "0.5"))
+    world.mirror.add_pypi(wheel_filename("more", "1.0", ANY), make_module_stub("more", "1.0"))
+    installed(world, "networkx", "1.0", requires=("more", "fsspec<1"))
+    with pytest.raises(InstallerError):
+        found_by(world, pip=False, uv=True)
+    found = {one.name: one.version for one in found_by(world, pip=True, uv=True)}
+    assert (found["more"], found["fsspec"]) == ("1.0", "0.5")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        b"caf\xe9-1.0.dist-info",
+        b"x-1.0'\n[[packages]]\nname = 'networkx'\nversion = '0.9.dist-info",
+        b"weird-2004d.dist-info",
+        b"no_version.egg-info",
+    ],
+)
+def test_folders_with_strange_names(world: World, folder: bytes) -> None:
+    """Other bytes than UTF-8, TOML, no version: none stops uv, and none tells it anything."""
+    world.mirror.add_pypi(wheel_filename("networkx", "0.9", ANY), make_module_stub("networkx", "0.9"))
+    os.mkdir(os.path.join(os.fsencode(world.site), folder))
+    assert {one.name: one.version for one in found_by(world, pip=False, uv=True)}["networkx"] == "1.0"
+
+
+def test_a_wheel_that_this_python_is_too_new_for(world: World) -> None:
+    """uv overlooks the upper bound; pip does not."""
+    older, newer = (
+        make_module_stub("networkx", "7.0"),
+        make_wheel("networkx", "8.0", metadata=["Requires-Python: <3.9"]),
+    )
+    world.mirror.add_pypi(wheel_filename("networkx", "7.0", ANY), older)
+    world.mirror.add_pypi(wheel_filename("networkx", "8.0", ANY), newer, requires_python="<3.9")
+    execute(world.plan, options_of(world, {}), Recorder())
+    assert world.versions()["networkx"] == "7.0"
+
+
+def test_a_pre_release_that_a_package_of_the_index_asks_for(world: World) -> None:
+    """uv heeds only those that the pins ask for; pip takes it."""
+    world.mirror.add_pypi(wheel_filename("networkx", "8.0", ANY), make_module_stub("networkx", "8.0", ["more>=1.0rc1"]))
+    for version in ("1.0", "1.1rc1"):
+        world.mirror.add_pypi(wheel_filename("more", version, ANY), make_module_stub("more", version))
+    execute(world.plan, options_of(world, {}), Recorder())
+    assert world.versions()["more"] == "1.1rc1"
 
 
 def test_an_index_that_fails_is_worded_as_ever(world: World) -> None:

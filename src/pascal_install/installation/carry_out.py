@@ -22,6 +22,7 @@ from pascal_install.installation.rollback import bring_back, locked
 from pascal_install.installation.selection import Selected, select, working
 from pascal_install.installation.state import Environment, read_environment
 from pascal_install.installation.transaction import Transaction, apply
+from pascal_install.installation.uv_resolve import would_pip_differ
 from pascal_install.installation.verify import Verification, verify
 from pascal_install.model.interpreter import Target
 from pascal_install.model.plan import Plan
@@ -58,6 +59,10 @@ def _install(plan: Plan, environment: Environment, options: Options, transaction
     with working(plan, environment, options, transaction.hooks, resolving, uv=uv) as work:
         selected = select(work) if options.selected is None else _missing_of(options.selected, environment)
         incoming = gather(selected, work)
+        facts = {name: one.facts for name, one in incoming.items()}
+        pins = {one.name for one in selected if one.is_pin}
+        if uv and options.selected is None and would_pip_differ(facts, pins, target.python, work.markers):
+            incoming = gather(select(work._replace(uv=None)), work)
         plan = check_unread(plan, {name: one.path for name, one in incoming.items()})
         change = plan_change(
             {name: one.facts for name, one in incoming.items()}, environment, work.markers, options.unwanted

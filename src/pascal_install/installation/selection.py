@@ -218,7 +218,7 @@ def _resolver(work: Work, torch_index: str) -> Resolver:
     faster = None
     if work.uv and not work.offline:
         environ = connection_environ(work.settings, work.environ)
-        faster = UvResolver(work.uv, work.settings, environ, torch_index, work.folder, work.environment)
+        faster = UvResolver(work.uv, work.settings, environ, torch_index, work.folder, work.environment, work.markers)
     return Resolver(
         work.pip, own, bare, work.folder, work.markers, work.environment, check, work.pip_options, is_elsewhere, faster
     )

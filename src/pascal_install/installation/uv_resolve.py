@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement  # noqa: TC002
-from packaging.utils import canonicalize_name
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name, is_normalized_name
+from packaging.version import InvalidVersion, Version
 
 from pascal_install.installation.backend import Uv, uv_lock
 from pascal_install.installation.dependencies import Chosen
-from pascal_install.installation.needs import meets, same_version
+from pascal_install.installation.needs import Markers, meets, possible, same_version, walk, why_unmet
 from pascal_install.installation.pip_settings import PipSettings
-from pascal_install.installation.state import Environment
+from pascal_install.installation.state import Distribution, Environment, requires
+from pascal_install.installation.wheelfile import WheelFacts
 from pascal_install.value import NamedTuple
 
 if sys.version_info >= (3, 11):
@@ -42,6 +45,7 @@ class UvResolver(NamedTuple):
     folder: str
     """For requirements and locks; only we may enter it."""
     environment: Environment
+    markers: Markers
 
     def __call__(
         self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, object]
@@ -62,7 +66,9 @@ class UvResolver(NamedTuple):
         if packages is None or None in chosen:
             return None
         found = [one for one in chosen if one and not self._is_here(one)]
-        return found if all(self._may_come(one, wanted) for one in found) else None
+        if all(self._may_come(one, wanted) for one in found) and self._suits_what_stays(found, wanted, settled):
+            return found
+        return None
 
     def _lock(
         self, lines: Sequence[str], urls: Sequence[str], find_links: Sequence[str], lock: str
@@ -71,10 +77,10 @@ class UvResolver(NamedTuple):
         requirements = os.path.join(self.folder, "requirements.txt")
         with open(requirements, "w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
-        here = [one[0] for one in self.environment.found.values() if len(one) == 1]
+        here = [entry for one in self.environment.found.values() if len(one) == 1 and (entry := _entry(one[0]))]
         if here:
             with open(lock, "w", encoding="utf-8") as file:
-                file.write(uv_lock(f"[[packages]]\nname = '{one.name}'\nversion = '{one.version}'\n" for one in here))
+                file.write(uv_lock(here))
         # Variables, for others on the machine can read a command line, and an address may hold a password.
         environ = {**self.environ, "UV_DEFAULT_INDEX": urls[0]}
         environ.update({"UV_EXTRA_INDEX_URL": " ".join(urls[1:])} if urls[1:] else {})
@@ -98,6 +104,56 @@ class UvResolver(NamedTuple):
         here = self.environment.whole(one.name)
         needs = (need for need in wanted if canonicalize_name(need.name) == one.name)
         return here is None or any(not meets(here.version, need) for need in needs)
+
+    def _suits_what_stays(
+        self, found: Sequence[Chosen], wanted: Sequence[Requirement], settled: Mapping[str, object]
+    ) -> bool:
+        """Tell whether what stays has all that it requires: uv reads that of the published file of its version."""
+        versions = {one.name: one.version for one in found}
+        unmet = []
+
+        def visit(need: Requirement) -> tuple[str, ...] | None:
+            name = str(canonicalize_name(need.name))
+            if name in settled:
+                return None
+            if name in versions:
+                unmet.extend([] if meets(versions[name], need) else [need])
+                return None
+            if why_unmet(need, self.environment):
+                unmet.append(need)
+                return None
+            here = self.environment.whole(name)
+            return requires(here) if here else None
+
+        walk(wanted, self.markers, visit)
+        return not unmet
+
+
+def would_pip_differ(wheels: Mapping[str, WheelFacts], pins: Collection[str], python: str, markers: Markers) -> bool:
+    """Tell whether pip might choose other wheels than these, which uv chose, by what only they themselves tell.
+
+    uv does not follow an upper bound of Requires-Python, nor a pre-release that a package of an index asks for.
+    """
+    if any(name not in pins and not _serves(facts.requires_python, python) for name, facts in wheels.items()):
+        return True
+    needs = (need for facts in wheels.values() for need in possible(facts.requires, markers))
+    return any(need.specifier.prereleases and canonicalize_name(need.name) in wheels for need in needs)
+
+
+def _serves(requires_python: str, python: str) -> bool:
+    try:
+        return SpecifierSet(requires_python).contains(python, prereleases=True)
+    except InvalidSpecifier:  # pip does not heed it either
+        return True
+
+
+def _entry(here: Distribution) -> str:
+    """Give its entry in a lock; empty where a folder's name is none that uv can read, which would spoil the rest."""
+    try:
+        version = Version(here.version)
+    except InvalidVersion:
+        return ""
+    return f"[[packages]]\nname = '{here.name}'\nversion = '{version}'\n" if is_normalized_name(here.name) else ""
 
 
 def _name(package: Mapping[str, Any]) -> str:

@@ -34,6 +34,11 @@ class WheelFacts(NamedTuple):
         """The name of its metadata folder, as the wheel spells it."""
         return next(member for member in self.members if _is_metadata(member)).partition("/")[0]
 
+    @property
+    def requires_python(self) -> str:
+        """Its Requires-Python; empty where it has none."""
+        return _headers(self.metadata).get("requires-python", "")
+
 
 def read_wheel(path: str) -> WheelFacts:
     """Read a wheel's metadata and list of files. Raises VerificationError where it is no wheel."""
