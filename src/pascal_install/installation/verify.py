@@ -157,8 +157,10 @@ def prove(target: Target, names: Sequence[str], environ: Mapping[str, str], pyca
     Raises VerificationError where that Python does not come to its end.
     """
     args = (target.executable, "-I", verify_probe.__file__, pycache, *names)
+    # Another Python that a module starts does not know of that folder.
+    env = {**offline_environ(environ), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = process.run(args, env=offline_environ(environ), timeout_s=_TIMEOUT_S)
+        done = process.run(args, env=env, timeout_s=_TIMEOUT_S)
     except (OSError, process.ProcessTimeout) as error:
         raise VerificationError("the proof did not run to its end", code="not-proved", cause=str(error)) from error
     for line in done.stdout.splitlines():

@@ -35,25 +35,20 @@ def main(compiled: str, names: list[str]) -> None:
 
 
 def compile_into(folder: str) -> None:
-    """Let what is compiled already be used where it lies, and the rest be written below a folder.
+    """Let what is compiled already be used where it lies, and what Python would write be written below a folder.
 
     Python's own pycache_prefix does not look at what lies elsewhere: it compiles all that is imported once more, the
     standard library too, which takes a second.
     """
-    external: Any = importlib.import_module("importlib._bootstrap_external")
-    beside = external.cache_from_source
+    loader: Any = importlib.import_module("importlib.machinery").SourceFileLoader
+    write = loader.set_data
 
-    def cache_from_source(path: str, *args: Any, **options: Any) -> Any:
-        place = beside(path, *args, **options)
-        if os.path.exists(place):
-            return place
-        sys.pycache_prefix = folder
-        try:
-            return beside(path, *args, **options)
-        finally:
-            sys.pycache_prefix = None
+    def set_data(self: Any, path: str, data: bytes, **options: Any) -> None:
+        cache, name = os.path.split(path)
+        source = os.path.splitdrive(os.path.dirname(cache))[1].lstrip(os.sep)
+        write(self, os.path.join(folder, source, name), data, **options)
 
-    external.cache_from_source = cache_from_source
+    loader.set_data = set_data
 
 
 def imported(name: str) -> str:
