@@ -41,6 +41,20 @@ def test_the_one_liner_installs_shows_and_is_idempotent(person: Person) -> None:
     assert person.world.mirror.requests == ()
 
 
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_modules_in_the_current_directory_are_not_run(
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("pip", "torch", "exllamav2"):
+        Path(f"{name}.py").write_text("open('RAN', 'w')\n", encoding="utf-8")
+    person.sets("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    done = person.types("exllamav2", *GPU, "--installer", installer)
+    assert done.code == 0, done.err
+    assert not Path("RAN").exists()
+
+
 def test_a_dry_run_fetches_nothing_and_changes_nothing(person: Person) -> None:
     before = listing(person.world.venv)
     done = person.types("exllamav2", *GPU, "--dry-run")

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from pascal_install import process
 from pascal_install.errors import InstallerError, TargetError
-from pascal_install.installation.pip_settings import PipSettings
+from pascal_install.installation.pip_settings import PipSettings, pip_command
 from pascal_install.model.interpreter import Target
 from pascal_install.value import NamedTuple
 
@@ -178,10 +178,10 @@ def choose_pip(target: Target, environ: Mapping[str, str]) -> Pip:
     Raises TargetError, with the command that helps, where neither can install into it.
     """
     if _new_enough(target.pip_version):
-        return Pip((target.executable, "-m", "pip"), environ)
+        return Pip(pip_command(target.executable), environ)
     supported = _own_pip_supports()
     if supported is not None and supported.contains(target.python, prereleases=True):
-        return Pip((sys.executable, "-m", "pip", "--python", target.executable), environ)
+        return Pip((*pip_command(sys.executable), "--python", target.executable), environ)
     found = f"pip {target.pip_version}" if target.pip_version else "no pip"
     upgrade = f"{target.executable} -m pip install --upgrade pip"
     hints = (upgrade,) if target.pip_version else (f"{target.executable} -m ensurepip --upgrade", upgrade)
@@ -201,7 +201,7 @@ def newest_pip(target: Target, environ: Mapping[str, str], chosen: Pip) -> Pip:
     supported, own = _own_pip_supports(), _own_pip_version()
     is_newer = not target.pip_version or (own is not None and own > Version(target.pip_version))
     if is_newer and supported is not None and supported.contains(target.python, prereleases=True):
-        return Pip((sys.executable, "-m", "pip", "--python", target.executable), environ)
+        return Pip((*pip_command(sys.executable), "--python", target.executable), environ)
     return chosen
 
 

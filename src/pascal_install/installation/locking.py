@@ -16,6 +16,7 @@ from pascal_install.installation.gather import fetch_files, gather
 from pascal_install.installation.hooks import SILENT, Hooks
 from pascal_install.installation.lock_reading import parse_lock
 from pascal_install.installation.lockfile import Naming, lock_text
+from pascal_install.installation.pip_settings import pip_command
 from pascal_install.installation.publication import NotPublishedError, unpublished
 from pascal_install.installation.selection import Selected, Work, select, working
 from pascal_install.installation.state import Environment
@@ -128,7 +129,7 @@ def _looking_past_what_is_installed(target: Target, options: Options) -> tuple[P
     version = ".".join(str(part) for part in target.version[:2])
     given = [f"--platform={platform}" for platform in platforms] + [f"--abi={abi}" for abi in (*abis, "none")]
     fixed = ("--ignore-installed", f"--python-version={version}", "--implementation=cp", "--target=.")
-    return Pip((sys.executable, "-m", "pip"), options.environ), (*fixed, "--only-binary=:all:", *given)
+    return Pip(pip_command(sys.executable), options.environ), (*fixed, "--only-binary=:all:", *given)
 
 
 def _with_hashes(selected: Sequence[Selected], known: Mapping[str, str], work: Work) -> list[Selected]:

@@ -34,6 +34,11 @@ _NO_CHOICE = frozenset(
 )
 
 
+#: Both `-m` and `-c` look for modules in the current directory first: a `pip.py` or `typing.py` there is not to be run.
+_NOT_FROM_HERE = "import sys; sys.path.pop(0); "
+_PIP = f"{_NOT_FROM_HERE}import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+
+
 class PipSettings(NamedTuple):
     """Where pip looks, and how it gets there."""
 
@@ -67,9 +72,15 @@ class PipSettings(NamedTuple):
         return {name: text for name, text in named.items() if text}
 
 
+def pip_command(python: str) -> tuple[str, ...]:
+    """Give what runs the pip of an interpreter, wherever one is. It needs an environment without PYTHON*."""
+    return (python, "-c", _PIP)
+
+
 def pip_settings(python: str, environ: Mapping[str, str] | None = None) -> PipSettings:
     """Ask the pip of an interpreter. Raises InstallerError where it has none, or a broken one."""
-    environ = dict(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    environ = {name: text for name, text in environ.items() if not name.startswith("PYTHON")}
     settings = _merged(_ask(python, ("config", "list"), environ))
 
     def words(name: str) -> tuple[str, ...]:
@@ -107,7 +118,8 @@ def _merged(listing: str) -> dict[str, str]:
 
 def _default_index(python: str, environ: Mapping[str, str]) -> str:
     """Read pip's default index from where pip has it, a tenth of the time that its help takes, which tells it too."""
-    done = _run([python, "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"], environ)
+    told = f"{_NOT_FROM_HERE}from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    done = _run([python, "-c", told], environ)
     if done.stdout.startswith("https://"):
         return done.stdout.strip()
     wide = {**environ, "COLUMNS": "500", "NO_COLOR": "1"}
@@ -125,7 +137,7 @@ def _default_index(python: str, environ: Mapping[str, str]) -> str:
 
 def _ask(python: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     own = {name: text for name, text in environ.items() if name not in ("PIP_QUIET", "PIP_VERBOSE", "PIP_LOG")}
-    command = [python, "-m", "pip", "--disable-pip-version-check", "--no-color", *arguments]
+    command = [*pip_command(python), "--disable-pip-version-check", "--no-color", *arguments]
     done = _run(command, own)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()[-3:]

@@ -20,6 +20,19 @@ def test_without_settings_it_is_pips_own_default() -> None:
     assert settings.connection_environ() == {}
 
 
+@pytest.mark.parametrize("variable", ["", "PYTHONPATH"])
+def test_modules_in_the_current_directory_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    usual = pip_settings(sys.executable)
+    for name in ("pip", "typing", "runpy", "urllib"):
+        (tmp_path / f"{name}.py").write_text("open('RAN', 'w')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    environ = {**os.environ, variable: str(tmp_path)} if variable else None
+    assert pip_settings(sys.executable, environ) == usual
+    assert not Path("RAN").exists()
+
+
 def test_files_and_variables_count_in_pips_order(tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
     config.write_text(
