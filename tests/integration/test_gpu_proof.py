@@ -71,6 +71,12 @@ def test_a_kernel_that_the_gpu_refuses_undoes_the_install(person: Person, says: 
     assert listing(person.world.venv) == before
 
 
+def test_of_two_gpus_the_one_that_refuses_counts(person: Person) -> None:
+    before = listing(person.world.venv)
+    assert install(person, f"{kernel(OUT_OF_MEMORY)}|{kernel(NO_IMAGE)}").code == 9
+    assert listing(person.world.venv) == before
+
+
 def test_a_torch_that_says_the_driver_is_too_old_undoes_the_install(person: Person) -> None:
     before = listing(person.world.venv)
     done = install(person, TOO_OLD)
@@ -91,11 +97,13 @@ def test_a_gpu_that_cannot_be_used_now_is_told_and_the_install_stays(person: Per
     assert person.world.versions()["torch"] == "2.6.0+cu124"
 
 
-def test_without_a_gpu_nothing_is_claimed(person: Person) -> None:
+@pytest.mark.parametrize("says", [NO_LIBCUDA, f"H100;9.0;{NO_IMAGE}"])
+def test_without_the_gpu_nothing_is_claimed(person: Person, says: str) -> None:
+    """No GPU, or another one than the plan is for."""
     person.forgets_setting("LD_LIBRARY_PATH")
-    done = install(person, NO_LIBCUDA, *GPU)
+    done = install(person, says, *GPU)
     assert done.code == 0, done.out + done.err
-    assert "no GPU here, so no kernel was run" in done.out
+    assert "no such GPU here, so no kernel was run" in done.out
     assert "not tried" not in done.out
 
 

@@ -29,7 +29,7 @@ def outcome(plan: Plan, done: Outcome | None, *, color: bool) -> str:
         elif proof.untried:
             runs = "; no kernel was run"
         elif proof.torch_version:
-            runs = "; no GPU here, so no kernel was run"
+            runs = "; no such GPU here, so no kernel was run"
         else:
             runs = "; no kernel was run, which only torch is asked to"
         has = f"; torch has {clean(' '.join(proof.architectures))}" if proof.architectures else ""

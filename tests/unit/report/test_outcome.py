@@ -19,7 +19,7 @@ from support.facts import target
         ("2.6.0", 1, (), "; a kernel ran on 1 GPU\n"),
         ("2.6.0", 2, ("C: out of memory",), "; a kernel ran on 2 GPUs\nnot tried  C: out of memory\n"),
         ("2.6.0", 0, ("C: out of memory",), "; no kernel was run\nnot tried  C: out of memory\n"),
-        ("2.6.0", 0, (), "; no GPU here, so no kernel was run\n"),
+        ("2.6.0", 0, (), "; no such GPU here, so no kernel was run\n"),
         ("", 0, (), "; no kernel was run, which only torch is asked to\n"),
     ],
 )
