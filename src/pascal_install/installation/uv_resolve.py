@@ -7,6 +7,7 @@ without need - there is no answer, and pip is asked as ever: it is also pip that
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,11 @@ from packaging.requirements import Requirement  # noqa: TC002
 from packaging.utils import canonicalize_name
 
 from pascal_install.installation.backend import Uv, uv_lock
-from pascal_install.installation.dependencies import Chosen
+from pascal_install.installation.dependencies import Chosen, Settled
 from pascal_install.installation.needs import meets, same_version
 from pascal_install.installation.pip_settings import PipSettings
-from pascal_install.installation.state import Environment
+from pascal_install.installation.standins import write_project
+from pascal_install.installation.state import Distribution, Environment
 from pascal_install.value import NamedTuple
 
 if sys.version_info >= (3, 11):
@@ -44,19 +46,21 @@ class UvResolver(NamedTuple):
     environment: Environment
 
     def __call__(
-        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, object]
+        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, Settled]
     ) -> list[Chosen] | None:
         """Give what is missing for requirement lines; None where only pip can tell.
 
         `index` is `torch` (torch's index alone) or `own` (the person's). `wanted` are the requirements known to hold,
-        and `settled` names that are decided and stand in the lines by address.
+        and `settled` is what is decided already, whose requirements count too.
         """
         if self.settings.only_pips or self.settings.no_index:
             return None
         is_own = index == "own"
         urls = self.settings.index_urls if is_own else (self.torch_index,)
         lock = os.path.join(self.folder, f"pylock.{index}.toml")
-        packages = self._lock(lines, urls, self.settings.find_links if is_own else (), lock)
+        folder = os.path.join(self.folder, "projects")
+        stand_ins = [write_project(folder, name, one.version, one.requires) for name, one in settled.items()]
+        packages = self._lock((*stand_ins, *lines), urls, self.settings.find_links if is_own else (), lock)
         schemes = ("http", "https", *(("file",) if any(url.startswith("file:") for url in urls) else ()))
         chosen = [_chosen(package, schemes) for package in packages or () if _name(package) not in settled]
         if packages is None or None in chosen:
@@ -74,7 +78,7 @@ class UvResolver(NamedTuple):
         here = [one[0] for one in self.environment.found.values() if len(one) == 1]
         if here:
             with open(lock, "w", encoding="utf-8") as file:
-                file.write(uv_lock(f"[[packages]]\nname = '{one.name}'\nversion = '{one.version}'\n" for one in here))
+                file.write(uv_lock(map(_preference, here)))
         # Variables, for others on the machine can read a command line, and an address may hold a password.
         environ = {**self.environ, "UV_DEFAULT_INDEX": urls[0]}
         environ.update({"UV_EXTRA_INDEX_URL": " ".join(urls[1:])} if urls[1:] else {})
@@ -98,6 +102,10 @@ class UvResolver(NamedTuple):
         here = self.environment.whole(one.name)
         needs = (need for need in wanted if canonicalize_name(need.name) == one.name)
         return here is None or any(not meets(here.version, need) for need in needs)
+
+
+def _preference(one: Distribution) -> str:
+    return f"[[packages]]\nname = {json.dumps(one.name)}\nversion = {json.dumps(one.version)}\n"
 
 
 def _name(package: Mapping[str, Any]) -> str:
