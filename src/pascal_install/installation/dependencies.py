@@ -76,7 +76,7 @@ class Faster(Protocol):
     """Somebody who may know what is missing without pip."""
 
     def __call__(
-        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, object]
+        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, Settled]
     ) -> list[Chosen] | None:
         """Give what is missing; None where only pip can tell."""
 
@@ -126,8 +126,8 @@ def choose_family(pins: Mapping[str, Settled], index_url: str, resolver: Resolve
     needed: dict[str, list[Requirement]] = {}
     waiting = [one for pin in pins.values() for one in active(pin.requires, resolver.markers)]
     if resolver.faster and (direct := _family_only(waiting, pins)):
-        found = resolver.faster([_line(need) for need in direct], direct, "torch", pins)
-        if found is not None and all(is_nvidia_family(one.name) for one in found):
+        found = resolver.faster([_line(need) for need in direct], direct, "torch", {})
+        if found is not None and all(is_nvidia_family(one.name) and one.name not in pins for one in found):
             return {one.name: one for one in found}
     asked: set[tuple[str, str]] = set()
     while waiting:
@@ -186,9 +186,9 @@ def choose_rest(
     lines = [_line(root) for root in roots(plan) if str(canonicalize_name(root.name)) not in settled]
     if resolver.is_elsewhere:
         return _for_markers(wanted, settled, lines, resolver, folder)
-    stand_ins = [write_stand_in(folder, name, one.version, one.requires) for name, one in settled.items()]
-    if resolver.faster and (quick := resolver.faster((*stand_ins, *lines), wanted, "own", settled)) is not None:
+    if resolver.faster and (quick := resolver.faster(lines, wanted, "own", settled)) is not None:
         return quick
+    stand_ins = [write_stand_in(folder, name, one.version, one.requires) for name, one in settled.items()]
     found = _with_sources_if_needed((*stand_ins, *lines), resolver)
     chosen = [one for one in found if one.name not in settled]
     return [*chosen, *_choose_repairs(wanted, {*settled, *(one.name for one in chosen)}, resolver)]

@@ -1,11 +1,12 @@
-"""Wheels of nothing but metadata, which tell pip's resolver what is settled without a download or a search."""
+"""Nothing but metadata, which tells the resolver of pip or uv what is settled without a download or a search."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -30,6 +31,19 @@ def write_stand_in(folder: str, name: str, version: str, requires: Sequence[str]
         for member, text in members.items():
             archive.writestr(member, text)
     return f"{name} @ {path.as_uri()}"
+
+
+def write_project(folder: str, name: str, version: str, requires: Iterable[str]) -> str:
+    """Write the same for uv, as a project with nothing in it but its metadata; give the line that asks for it.
+
+    uv reads that where it lies. Of a wheel it would keep a copy in its cache, for each place anew.
+    """
+    place = Path(folder, name)
+    place.mkdir(parents=True, exist_ok=True)
+    needs = ", ".join(json.dumps(line) for line in map(without_address, requires) if line)
+    text = f"[project]\nname = {json.dumps(name)}\nversion = {json.dumps(version)}\ndependencies = [{needs}]\n"
+    (place / "pyproject.toml").write_text(text, encoding="utf-8")
+    return f"{name} @ {place.as_uri()}"
 
 
 def without_address(line: str) -> str:

@@ -19,9 +19,10 @@ from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion, Version
 
 from pascal_install.installation.backend import Uv, uv_lock
-from pascal_install.installation.dependencies import Chosen
+from pascal_install.installation.dependencies import Chosen, Settled
 from pascal_install.installation.needs import Markers, meets, possible, same_version, walk, why_unmet
 from pascal_install.installation.pip_settings import PipSettings
+from pascal_install.installation.standins import write_project
 from pascal_install.installation.state import Distribution, Environment, requires
 from pascal_install.installation.wheelfile import WheelFacts
 from pascal_install.value import NamedTuple
@@ -48,19 +49,21 @@ class UvResolver(NamedTuple):
     markers: Markers
 
     def __call__(
-        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, object]
+        self, lines: Sequence[str], wanted: Sequence[Requirement], index: str, settled: Mapping[str, Settled]
     ) -> list[Chosen] | None:
         """Give what is missing for requirement lines; None where only pip can tell.
 
         `index` is `torch` (torch's index alone) or `own` (the person's). `wanted` are the requirements known to hold,
-        and `settled` names that are decided and stand in the lines by address.
+        and `settled` is what is decided already, whose requirements count too.
         """
         if self.settings.only_pips or self.settings.no_index:
             return None
         is_own = index == "own"
         urls = self.settings.index_urls if is_own else (self.torch_index,)
         lock = os.path.join(self.folder, f"pylock.{index}.toml")
-        packages = self._lock(lines, urls, self.settings.find_links if is_own else (), lock)
+        folder = os.path.join(self.folder, "projects")
+        stand_ins = [write_project(folder, name, one.version, one.requires) for name, one in settled.items()]
+        packages = self._lock((*stand_ins, *lines), urls, self.settings.find_links if is_own else (), lock)
         schemes = ("http", "https", *(("file",) if any(url.startswith("file:") for url in urls) else ()))
         chosen = [_chosen(package, schemes) for package in packages or () if _name(package) not in settled]
         if packages is None or None in chosen:
