@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pascal_install.catalogue.decode import parse_toml
 from pascal_install.catalogue.refresh.run import Outcome, Work, refresh, write
 from pascal_install.catalogue.refresh.upstream import World
 from pascal_install.errors import NetworkError
@@ -85,6 +86,12 @@ seen = "seen in use"
 def release_row(version: str, variant: str, index: str, wheels: Sequence[str], more: str = "") -> str:
     lines = "".join(f"  {{{wheel}}},\n" for wheel in wheels)
     return RELEASE.format(version=version, variant=variant, index=index, wheels=lines, more=more)
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    """Read the releases of a package's file."""
+    found: list[dict[str, Any]] = parse_toml(text).get("release", [])
+    return found
 
 
 def sha256(content: bytes) -> str:

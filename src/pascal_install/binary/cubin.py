@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import struct
 
+from pascal_install.binary.elf import HEADER, SECTION
 from pascal_install.model.cuda import CudaVersion
 
 _MAGIC = b"\x7fELF\x02\x01"
-_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-_SECTION = struct.Struct("<IIQQQQIIQQ")
 _ATTRIBUTE = struct.Struct("<BBH")
 _CUDA_MACHINE = 190
 #: `.nv.info`, by its type.
@@ -28,8 +27,8 @@ def toolkits(content: bytes) -> frozenset[CudaVersion]:
     found = set()
     at, cubins = content.find(_MAGIC, 1), 0
     while at >= 0 and cubins < _MOST_CUBINS:
-        header = content[at : at + _HEADER.size]
-        if len(header) == _HEADER.size and _HEADER.unpack(header)[2] == _CUDA_MACHINE:
+        header = content[at : at + HEADER.size]
+        if len(header) == HEADER.size and HEADER.unpack(header)[2] == _CUDA_MACHINE:
             cubins += 1
             number = _api_version(content, at, header)
             if number:
@@ -40,13 +39,13 @@ def toolkits(content: bytes) -> frozenset[CudaVersion]:
 
 def _api_version(content: bytes, start: int, header: bytes) -> int:
     """Find the version in one cubin; 0 where nothing tells it."""
-    _, _, _, _, _, _, sections_at, _, _, _, _, size, number, _ = _HEADER.unpack(header)
-    for place in range(min(number, _MOST_SECTIONS) if size == _SECTION.size else 0):
+    _, _, _, _, _, _, sections_at, _, _, _, _, size, number, _ = HEADER.unpack(header)
+    for place in range(min(number, _MOST_SECTIONS) if size == SECTION.size else 0):
         at = start + sections_at + place * size
         line = content[at : at + size]
         if len(line) < size:
             return 0
-        _, kind, _, _, offset, length, *_ = _SECTION.unpack(line)
+        _, kind, _, _, offset, length, *_ = SECTION.unpack(line)
         if kind == _ATTRIBUTES:
             version = _in_attributes(content, start + offset, start + offset + length)
             if version:

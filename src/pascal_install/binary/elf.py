@@ -24,8 +24,8 @@ _MAX_NAMES_BYTES = 1 << 24
 _NAMES = frozenset(name.encode("ascii") for name in DEVICE_SECTIONS)
 _NAME_SIZE = max(map(len, _NAMES)) + 1
 
-_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-_SECTION = struct.Struct("<IIQQQQIIQQ")
+HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+SECTION = struct.Struct("<IIQQQQIIQQ")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
 
 
@@ -44,7 +44,7 @@ class ElfHeader(NamedTuple):
 def read_header(source: Source) -> ElfHeader:
     """Read the file header. Raises UnsupportedError for ELF files of other kinds."""
     head = read_exactly(source, 0, HEADER_SIZE, "an ELF header")
-    ident, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = _HEADER.unpack(head)
+    ident, _, machine, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = HEADER.unpack(head)
     if ident[:4] != MAGIC:
         raise DamagedError(0, "an ELF file starts with 7f454c46")
     if ident[4] != 2:
@@ -65,7 +65,7 @@ def read_sections(source: Source, header: ElfHeader) -> tuple[Section, ...]:
     count, names_at = header.section_count, header.names_section
     if count == 0 or names_at == 0xFFFF:
         # Tables of 65,280 lines and more keep their true numbers in their first line.
-        first = _SECTION.unpack(read_exactly(source, header.section_offset, _SECTION_SIZE, "a section table"))
+        first = SECTION.unpack(read_exactly(source, header.section_offset, _SECTION_SIZE, "a section table"))
         count = count or first[5]
         names_at = first[6] if names_at == 0xFFFF else names_at
     if count > _MAX_SECTIONS:
@@ -73,12 +73,12 @@ def read_sections(source: Source, header: ElfHeader) -> tuple[Section, ...]:
     table = read_exactly(source, header.section_offset, count * _SECTION_SIZE, "a section table")
     if names_at >= count:
         raise DamagedError(62, f"section {names_at} should hold the names, and there are {count}")
-    _, _, _, _, names_offset, names_size, *_ = _SECTION.unpack_from(table, names_at * _SECTION_SIZE)
+    _, _, _, _, names_offset, names_size, *_ = SECTION.unpack_from(table, names_at * _SECTION_SIZE)
     if names_size > _MAX_NAMES_BYTES:
         raise DamagedError(header.section_offset, f"{names_size} bytes of section names; no real file has that many")
     names = read_exactly(source, names_offset, names_size, "the table of section names")
     sections = []
-    for name_at, kind, _, _, offset, size, *_ in _SECTION.iter_unpack(table):
+    for name_at, kind, _, _, offset, size, *_ in SECTION.iter_unpack(table):
         if kind != _NOBITS and size:
             if name_at >= names_size > 0:
                 raise DamagedError(names_offset, f"a section's name at {name_at} of {names_size} bytes of names")

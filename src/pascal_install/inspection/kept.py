@@ -16,11 +16,10 @@ from pascal_install.binary.fatbin import EMPTY, FatbinSection, Group
 from pascal_install.binary.library import Library
 from pascal_install.binary.source import DamagedError
 from pascal_install.binary.wheelzip import Member
-from pascal_install.inspection.remote import Progress, RangeFetcher, RemoteSource
+from pascal_install.inspection.remote import BLOCK, Progress, RangeFetcher, RemoteSource
 from pascal_install.inspection.wheel import library_members, read_wheel
 from pascal_install.model.cuda import CodeTarget
 
-_BLOCK = 1 << 23
 _KIND = "readings"
 #: Raised when the same bytes are read differently.
 _READER = [1]
@@ -74,7 +73,7 @@ class KeptReadings:
     def _read(self, source: RemoteSource, members: Sequence[Member], progress: Progress | None) -> list[Binary]:
         kept = {member.name: library for member in members if (library := self._library(_key(member))) is not None}
         missing = [member for member in members if member.name not in kept]
-        source.read_ahead(_BLOCK, missing, progress)
+        source.read_ahead(BLOCK, missing, progress)
         report = read_wheel(source.subject, source, missing)
         if report.damaged:
             raise report.damaged[0]

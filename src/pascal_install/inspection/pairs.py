@@ -23,14 +23,13 @@ from pascal_install.inspection.local import (
     torch_cuda_label,
 )
 from pascal_install.inspection.names import is_shared_library
-from pascal_install.inspection.remote import RangeFetcher, RemoteSource
+from pascal_install.inspection.remote import BLOCK, RangeFetcher, RemoteSource
 from pascal_install.inspection.report import Report
 from pascal_install.inspection.subject import site_packages_of
 from pascal_install.model.finding import Finding
 from pascal_install.model.names import normalise
 from pascal_install.value import NamedTuple
 
-_BLOCK = 1 << 23
 #: Of torch's own libraries no other one is linked with.
 _TORCH_MEMBERS = ("torch/lib/libtorch", "torch/lib/libc10", "torch/lib/libshm", "torch/_C.")
 
@@ -162,7 +161,7 @@ def _unpack(name: str, source: FileSource | RemoteSource, folder: str, is_wanted
     try:
         members = read_members(source, read_directory_place(source), is_wanted)
         if isinstance(source, RemoteSource):
-            source.read_ahead(_BLOCK, members)
+            source.read_ahead(BLOCK, members)
         for member in members:
             # read_members refuses names that lead out of the folder.
             path = os.path.join(folder, *member.name.split("/"))

@@ -21,7 +21,8 @@ Progress = Callable[[int, int], None]
 # What comes with the first request: the end record, and most directories. Those of torch's wheels take a megabyte, 0.13
 # to 0.23 % of the wheel: their rest takes one more request, and not a byte too many.
 _TAIL = 1 << 16
-_BLOCK = 1 << 23
+#: How much of a wheel is fetched at a time.
+BLOCK = 1 << 23
 _QUICK_BLOCK = 1 << 20
 _MAX_METADATA = 1 << 22
 # Local headers repeat the name and may add fields of their own.
@@ -97,7 +98,7 @@ def inspect_url(
     source = RemoteSource(url, fetcher)
     try:
         members = read_members(source, read_directory_place(source), may_hold_code)
-        source.read_ahead(_QUICK_BLOCK if quick else _BLOCK, members, progress)
+        source.read_ahead(_QUICK_BLOCK if quick else BLOCK, members, progress)
         return read_wheel(source.subject, source, members, gpus, quick=quick, deep=deep)
     except DamagedError as error:
         raise error.of(source.subject) from error

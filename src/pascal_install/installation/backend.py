@@ -179,9 +179,8 @@ def choose_pip(target: Target, environ: Mapping[str, str]) -> Pip:
     """
     if _new_enough(target.pip_version):
         return Pip(pip_command(target.executable), environ)
-    supported = _own_pip_supports()
-    if supported is not None and supported.contains(target.python, prereleases=True):
-        return Pip((*pip_command(sys.executable), "--python", target.executable), environ)
+    if (own := _own_pip(target, environ)) is not None:
+        return own
     found = f"pip {target.pip_version}" if target.pip_version else "no pip"
     upgrade = f"{target.executable} -m pip install --upgrade pip"
     hints = (upgrade,) if target.pip_version else (f"{target.executable} -m ensurepip --upgrade", upgrade)
@@ -198,11 +197,17 @@ def newest_pip(target: Target, environ: Mapping[str, str], chosen: Pip) -> Pip:
 
     Before 23.3 a dry run of pip downloads everything, gigabytes of it, only to throw it away.
     """
-    supported, own = _own_pip_supports(), _own_pip_version()
-    is_newer = not target.pip_version or (own is not None and own > Version(target.pip_version))
-    if is_newer and supported is not None and supported.contains(target.python, prereleases=True):
-        return Pip((*pip_command(sys.executable), "--python", target.executable), environ)
-    return chosen
+    version = _own_pip_version()
+    is_newer = not target.pip_version or (version is not None and version > Version(target.pip_version))
+    return (_own_pip(target, environ) if is_newer else None) or chosen
+
+
+def _own_pip(target: Target, environ: Mapping[str, str]) -> Pip | None:
+    """Give our own pip for another Python; None where it cannot serve that."""
+    supported = _own_pip_supports()
+    if supported is None or not supported.contains(target.python, prereleases=True):
+        return None
+    return Pip((*pip_command(sys.executable), "--python", target.executable), environ)
 
 
 def _own_pip_version() -> Version | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,13 @@ from support.refreshing import (
     publish,
     release_page,
     release_row,
+    rows,
     sha256,
     torch_wheel,
 )
 from support.wheels import make_torch_stub, make_wheel
 
 AARCH64 = LINUX.replace("x86_64", "aarch64")
-
-
-@pytest.fixture
-def place(tmp_path: Path, mirror: Mirror) -> Iterator[Place]:
-    one = Place(tmp_path, mirror)
-    yield one
-    one.fetcher.close()
-
-
-def rows(text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = parse_toml(text).get("release", [])
-    return found
 
 
 def known_torch(place: Place, *, digest: str = "") -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pascal_install.catalogue.checking.sense import nonsense
-from pascal_install.catalogue.decode import decode, parse_toml
+from pascal_install.catalogue.decode import decode
 from pascal_install.resolve.search import resolve
 from support.catalogue_files import documented_files, write_catalogue
 from support.device_code import asset
 from support.facts import PASCAL_ARCHS, catalogue, host, release, request, target
-from support.mirror import Mirror
-from support.refreshing import EXTENSION, LINUX, TODAY, TORCH, Place, device_library, release_row
+from support.refreshing import EXTENSION, LINUX, TODAY, TORCH, Place, device_library, release_row, rows
 from support.wheels import make_torch_stub, make_wheel
 
 #: As torch's compiler says which GPUs are too old, in 2.0 and in 2.15.
@@ -38,18 +36,6 @@ refresh = {upstream = "pypi", torch = "requires-it"}
 seen = "seen in use"
 
 """
-
-
-@pytest.fixture
-def place(tmp_path: Path, mirror: Mirror) -> Iterator[Place]:
-    one = Place(tmp_path, mirror)
-    yield one
-    one.fetcher.close()
-
-
-def rows(text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = parse_toml(text).get("release", [])
-    return found
 
 
 def torch_that_requires(place: Place, version: str, requirement: str, scheduler: bytes = SCHEDULER) -> str:

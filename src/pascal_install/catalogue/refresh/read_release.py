@@ -22,7 +22,7 @@ from pascal_install.catalogue.refresh.upstream import Index, Offered, World, is_
 from pascal_install.errors import NetworkError
 from pascal_install.fetch import Stopped
 from pascal_install.inspection.kept import KeptReadings
-from pascal_install.inspection.remote import RemoteSource
+from pascal_install.inspection.remote import BLOCK, RemoteSource
 from pascal_install.model.build import UNREAD
 from pascal_install.model.coupling import UNKNOWN, check_torch
 from pascal_install.model.cuda import JIT, CodeTarget, CudaVersion
@@ -35,7 +35,6 @@ _LIBC10 = "torch/lib/libc10.so"
 #: The constructor of c10::Error takes a std::string: `Ss` is the old one, in the name of the symbol.
 _CXX11_ABI = re.compile(rb"_ZN3c105ErrorC[12]ENS_14SourceLocationE(Ss|NSt7__cxx11)")
 _PINNED = re.compile(r"==\s*(\d+)\.(\d+)")
-_BLOCK = 1 << 23
 #: Of a library: that much holds cubins, or it has none that tell their toolkit.
 _MOST_FOR_TOOLKIT = 1 << 26
 
@@ -282,7 +281,7 @@ def _compiled_with(one: Offered, binaries: Sequence[Binary], world: World) -> st
     source = RemoteSource(one.url, world.fetcher)
     names = {binary.member for alternatives in deciding(binaries) for binary in alternatives}
     members = read_members(source, read_directory_place(source), names.__contains__)
-    source.read_ahead(_BLOCK, members)
+    source.read_ahead(BLOCK, members)
     found: set[CudaVersion] = set()
     for member in members:
         content = bytearray()
